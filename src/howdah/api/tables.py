@@ -1,0 +1,15 @@
+"""Tables of an app."""
+
+from fastapi import APIRouter
+
+from howdah.api.dependencies import AppName, PlatformDependency
+from howdah.api.problems import problems
+from howdah.domain.views import TableView
+
+router = APIRouter(prefix="/apps/{app}/tables", tags=["tables"])
+
+
+@router.get("", responses=problems(404))
+def list_tables(app: AppName, platform: PlatformDependency) -> list[TableView]:
+    """Tables and views with estimated rows and size."""
+    return platform.tables.list(app)

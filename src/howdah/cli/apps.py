@@ -1,0 +1,152 @@
+"""`create`, `list` and `info`: apps and their databases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from howdah.cli import render
+from howdah.cli.client import url_path
+from howdah.cli.delivery import deliver, env_file, env_option, with_urls
+from howdah.cli.here import Here, app_argument, output_option
+from howdah.cli.logins import show_logins
+from howdah.cli.render import Column, number, say, show_json, show_notices, show_table, size, when, words
+
+_EXAMPLES = """\b
+Examples:
+  howdah create myapp                    print DATABASE_URL and DATABASE_URL_READONLY
+  howdah create myapp --env .env         set them in .env instead
+  howdah create myapp -o env             the lines and nothing else, to pipe
+  howdah create myapp --dry-run          show the SQL, change nothing
+"""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("app")
+@env_option
+@click.option("--dry-run", is_flag=True, help="Print the plan, one SQL statement a line, and change nothing.")
+@output_option("table", "json", "env")
+@click.pass_obj
+def create(here: Here, app: str, env: Path | None, dry_run: bool, output: str) -> None:
+    """Create an app: its database, and logins for it.
+
+    APP gets the database APP_db, the login APP_user that owns it, and APP_readonly that sees every table and
+    changes none. Their URLs are shown this once.
+    """
+    client = here.client()
+    if dry_run:
+        _show_plan(client.post("/plans", {"app": app}, changes=False), output)
+        return
+    with env_file(env) as target:
+        try:
+            answer = with_urls(client, client.post("/apps", {"app": app}))
+        except KeyboardInterrupt:
+            say(f"howdah may go on creating {app}. `{here.command(f'password {app}')}` mints a URL for it.")
+            raise
+        if output == "table":
+            names = " and ".join(f"{login['name']} ({login['access']})" for login in answer["logins"])
+            verb = "Finished what an earlier run began" if answer.get("resumed") else "Created"
+            say(f"{verb}: database {answer['database']} with logins {names}.")
+        if output != "json":
+            show_notices(answer.get("notices"))
+        deliver(answer, output, target)
+    if output == "table":
+        say(f"The passwords are shown only now. `{here.command(f'password {app}')}` mints a new one.")
+        say(f"Next: {here.command(f'psql {app}')}")
+        say(f"      {here.command(f'tables {app}')}")
+
+
+def _show_plan(plan: dict[str, Any], output: str) -> None:
+    if output == "json":
+        show_json(plan)
+    else:
+        for statement in plan["statements"]:
+            click.echo(plan_line(statement))
+        if not plan["statements"]:
+            say("There is nothing to do.")
+    say("Nothing was changed.")
+
+
+def plan_line(statement: dict[str, Any]) -> str:
+    """`SQL;  -- description [database]` on one line."""
+    sql = render.printable(" ".join(statement["sql"].split()).rstrip(";"))
+    where = f" [{statement['database']}]" if statement.get("database") else ""
+    return f"{sql};  -- {render.printable(statement['description'] + where)}"
+
+
+@click.command("list")
+@output_option("table", "json")
+@click.pass_obj
+def list_apps(here: Here, output: str) -> None:
+    """List the apps: size, connections, logins, state."""
+    apps = here.client().get("/apps")
+    if output == "json":
+        show_json(apps)
+        return
+    if not apps:
+        say(f"There is no app yet. Create one: {here.command('create myapp')}")
+        return
+    columns = [
+        Column("APP"),
+        Column("DATABASE"),
+        Column("SIZE", right=True),
+        Column("CONNECTIONS", right=True),
+        Column("LIMIT", right=True),
+        Column("LOGINS"),
+        Column("STATE"),
+        Column("CREATED"),
+    ]
+    rows = [
+        [
+            app["app"],
+            app["database"],
+            size(app["size_bytes"]),
+            number(app["connections"]),
+            number(app["connection_limit"]),
+            words(app["logins"]),
+            app["state"],
+            when(app["created_at"]),
+        ]
+        for app in apps
+    ]
+    show_table(columns, rows)
+
+
+@click.command()
+@app_argument()
+@output_option("table", "json")
+@click.pass_obj
+def info(here: Here, app: str, output: str) -> None:
+    """Show one app: its database, logins, settings and extensions."""
+    answer = here.client().get(url_path("apps", app))
+    if output == "json":
+        show_json(answer)
+        return
+    limit = answer["connection_limit"]
+    render.show_facts(
+        [
+            ("App", answer["app"]),
+            ("Database", answer["database"]),
+            ("State", answer["state"]),
+            ("Owner", answer["owner"] or "-"),
+            ("Size", size(answer["size_bytes"])),
+            ("Connections", number(answer["connections"]) + (f" of {limit}" if limit >= 0 else "")),
+            ("Encoding", answer["encoding"] or "-"),
+            ("Locale", answer["locale"] or "-"),
+            ("Created", when(answer["created_at"])),
+            ("Last activity", when(answer["last_activity"])),
+        ]
+    )
+    if answer["login_details"]:
+        render.show_heading("Logins")
+        show_logins(answer["login_details"], with_app=False)
+    if answer["settings"]:
+        render.show_heading("Settings")
+        columns = [Column("NAME"), Column("VALUE"), Column("FOR")]
+        show_table(columns, [[s["name"], s["value"], s["login"] or "the database"] for s in answer["settings"]])
+    if answer["extensions"]:
+        render.show_heading("Extensions")
+        columns = [Column("NAME"), Column("VERSION"), Column("SCHEMA")]
+        show_table(columns, [[e["name"], e["version"], e["schema"]] for e in answer["extensions"]])

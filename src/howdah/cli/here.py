@@ -1,0 +1,69 @@
+"""Which howdah a command is about: its home, and how a person would name it again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from howdah.cli.client import Client
+from howdah.domain.errors import HowdahError
+from howdah.domain.home import Home, default_home
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Here:
+    """The home that this invocation works on, and `program`: what to type to reach it again."""
+
+    home: Home
+    program: str
+
+    def client(self) -> Client:
+        """The door of this home's control plane; it is opened with the first request."""
+        return Client(self.home, program=self.program)
+
+    def command(self, words: str) -> str:
+        """What a person types to run `words` on this same howdah."""
+        return f"{self.program} {words}"
+
+
+def find_here(named: Path | None) -> Here:
+    """The howdah named with `--home`, else that of the environment."""
+    if named is None:
+        return Here(Home(default_home(os.environ, os.getuid())), "howdah")
+    root = named.expanduser().absolute()
+    return Here(Home(root), f"howdah --home {shlex.quote(str(root))}")
+
+
+def output_option(*formats: str) -> Callable[[Command], Command]:
+    """`-o`: how a command prints its answer."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="How to print the answer.",
+    )
+
+
+def complete_app(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of apps for the shell's completion; none where the control plane doesn't answer."""
+    here = find_here(ctx.find_root().params.get("home"))
+    try:
+        apps = Client(here.home, timeout=2, attempts=1).get("/apps")
+    except HowdahError:
+        return []
+    return [app["app"] for app in apps if app["app"].startswith(incomplete)]
+
+
+def app_argument(*, required: bool = True) -> Callable[[Command], Command]:
+    """`APP`, an existing app, completed by the shell."""
+    return click.argument("app", required=required, shell_complete=complete_app)

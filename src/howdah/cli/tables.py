@@ -1,0 +1,44 @@
+"""`tables`: what an app's database holds."""
+
+from __future__ import annotations
+
+import click
+
+from howdah.cli.client import url_path
+from howdah.cli.here import Here, app_argument, output_option
+from howdah.cli.render import Column, number, say, show_json, show_table, size
+
+
+@click.command()
+@app_argument()
+@output_option("table", "json")
+@click.pass_obj
+def tables(here: Here, app: str, output: str) -> None:
+    """List the tables of APP: rows (the server's estimate) and size."""
+    answer = here.client().get(url_path("apps", app, "tables"))
+    if output == "json":
+        show_json(answer)
+        return
+    if not answer:
+        say(f"{app} has no table yet.")
+        return
+    columns = [
+        Column("SCHEMA"),
+        Column("TABLE"),
+        Column("KIND"),
+        Column("ROWS (EST.)", right=True),
+        Column("SIZE", right=True),
+        Column("OWNER"),
+    ]
+    rows = [
+        [
+            table["schema"],
+            table["table"],
+            table["kind"],
+            number(table["rows_estimate"]),
+            size(table["size_bytes"]),
+            table["owner"],
+        ]
+        for table in answer
+    ]
+    show_table(columns, rows)

@@ -1,0 +1,1 @@
+"""The process around it all: `python -m howdah.daemon up|down|status`, started by the command line."""

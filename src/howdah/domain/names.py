@@ -1,0 +1,70 @@
+"""Names: which app names are allowed, and what the roles and the database of a new app are called.
+
+Names are built once, when an app is made, and recorded in the store. Nothing parses them back.
+"""
+
+import re
+from dataclasses import dataclass
+
+from howdah.domain.errors import HowdahError
+
+MAX_APP_NAME_BYTES = 40
+_APP_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_RESERVED_PREFIXES = ("howdah", "pg_")
+# They'd give databases or roles that PostgreSQL or howdah already has a meaning for.
+_RESERVED_NAMES = frozenset({"postgres", "template", "template0", "template1", "public", "none"})
+
+RULE = (
+    "An app's name begins with a letter, has lower-case letters, digits and single underscores between them, "
+    f"at most {MAX_APP_NAME_BYTES} characters, and doesn't begin with howdah or pg_."
+)
+
+# Short-lived and prepared roles of howdah's own; an app's name can't begin so.
+OWN_PREFIX = "howdah_x_"
+
+
+def check_app_name(name: str) -> str:
+    """Return `name` if it may name an app.
+
+    Raises HowdahError `invalid_name`, with the rule in the HINT.
+    """
+    if not _APP_NAME.fullmatch(name) or len(name) > MAX_APP_NAME_BYTES:
+        raise HowdahError("invalid_name", f"invalid app name: {_shown(name)}", hint=RULE)
+    if name.startswith(_RESERVED_PREFIXES) or name in _RESERVED_NAMES:
+        raise HowdahError("invalid_name", f'app name "{name}" is reserved', hint=RULE)
+    return name
+
+
+def _shown(name: str) -> str:
+    """A name fit for a message: one line, quoted, not endless."""
+    printable = "".join(c if c.isprintable() else "�" for c in name)
+    return f'"{printable[:80]}…"' if len(printable) > 80 else f'"{printable}"'
+
+
+@dataclass(frozen=True)
+class DatabaseNames:
+    """The names that a new database of an app and its roles get. The gate is called as the database."""
+
+    database: str
+    owner: str
+    readwrite: str
+    readonly: str
+    user_logins: tuple[str, str]
+    readonly_logins: tuple[str, str]
+
+    @property
+    def gate(self) -> str:
+        return self.database
+
+
+def names_for(app: str) -> DatabaseNames:
+    """Names for the first database of `app`; raises HowdahError `invalid_name`."""
+    check_app_name(app)
+    return DatabaseNames(
+        database=f"{app}_db",
+        owner=f"{app}_owner",
+        readwrite=f"{app}_rw",
+        readonly=f"{app}_ro",
+        user_logins=(f"{app}_user", f"{app}_user_2"),
+        readonly_logins=(f"{app}_readonly", f"{app}_readonly_2"),
+    )

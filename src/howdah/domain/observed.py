@@ -1,0 +1,138 @@
+"""What the catalogs say: the observed state of roles, databases and what lies inside one.
+
+PUBLIC is the empty string wherever a grantee stands: no role can be called that.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+PUBLIC = ""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One entry of an access control list."""
+
+    grantee: str
+    privilege: str
+    grantor: str
+    grantable: bool = False
+
+
+Grants = frozenset[Grant]
+
+
+@dataclass(frozen=True)
+class RoleState:
+    """A row of pg_roles."""
+
+    name: str
+    oid: int
+    can_login: bool
+    inherit: bool
+    superuser: bool
+    create_db: bool
+    create_role: bool
+    replication: bool
+    bypass_rls: bool
+    connection_limit: int
+    valid_until: datetime | None
+
+
+@dataclass(frozen=True)
+class Membership:
+    """A row of pg_auth_members. `inherit` and `set` are None before 16, which had no such options."""
+
+    role: str
+    member: str
+    grantor: str
+    admin: bool
+    inherit: bool | None
+    set: bool | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of a role in a database (`ALTER ROLE … IN DATABASE … SET`)."""
+
+    role: str
+    database: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class DatabaseState:
+    """A row of pg_database. `connection_limit` -2 marks a database whose DROP was interrupted."""
+
+    name: str
+    oid: int
+    owner: str
+    allow_connections: bool
+    is_template: bool
+    connection_limit: int
+    grants: Grants
+
+    @property
+    def invalid(self) -> bool:
+        return self.connection_limit == -2
+
+
+@dataclass(frozen=True)
+class ObjectState:
+    """An object inside a database that is no extension's member.
+
+    `kind` is the keyword that ALTER and GRANT take (`TABLE`, `SCHEMA`, `ROUTINE` …), `identity` the
+    object's name as SQL, quoted. `own_owner` is False where the owner follows another object's
+    (a sequence of a serial column). A large-object state stands for all objects of like owner and
+    privileges; its identity is a list of OIDs. `column` is set where the grants are a column's.
+    """
+
+    kind: str
+    identity: str
+    owner: str
+    grants: Grants
+    own_owner: bool = True
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class DefaultPrivileges:
+    """A row of pg_default_acl; `kind` is the plural keyword (`TABLES`, `SCHEMAS` …), `schema` None for all."""
+
+    creator: str
+    schema: str | None
+    kind: str
+    grants: Grants
+
+
+@dataclass(frozen=True)
+class InsideState:
+    """What only a connection to the database itself can tell.
+
+    `strays` are logins and groups of the app that own something here of a kind that `objects` doesn't list.
+    """
+
+    objects: tuple[ObjectState, ...]
+    default_privileges: tuple[DefaultPrivileges, ...]
+    large_object_creators: tuple[ObjectState, ...]
+    strays: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class ObservedDatabase:
+    """All that the diff of one database needs.
+
+    `inside` is None where the database doesn't exist or takes no connections. `elsewhere` holds, by name of
+    another database, the grants on it to roles of this one. `dependents` names, by role, the other
+    databases in which something depends on it.
+    """
+
+    roles: Mapping[str, RoleState]
+    memberships: frozenset[Membership]
+    settings: frozenset[Setting]
+    database: DatabaseState | None
+    inside: InsideState | None
+    elsewhere: Mapping[str, Grants]
+    dependents: Mapping[str, frozenset[str]]

@@ -1,0 +1,193 @@
+"""What the store keeps: what belongs to what, and what is wanted. The catalogs decide what is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from howdah.domain.errors import HowdahError
+from howdah.domain.names import names_for
+from howdah.domain.observed import ObservedDatabase
+from howdah.domain.specs import (
+    DEFAULT_CONNECTION_LIMITS,
+    DEFAULT_DATABASE_CONNECTION_LIMIT,
+    Access,
+    DatabaseSpec,
+    LoginSpec,
+)
+
+
+class RoleKind(StrEnum):
+    """What a recorded role is for."""
+
+    GATE = "gate"
+    OWNER = "owner"
+    READWRITE = "readwrite"
+    READONLY = "readonly"
+    LOGIN = "login"
+
+
+@dataclass(frozen=True)
+class RoleRecord:
+    """A role of an app. `oid` is None until it was made; `twin_of` names the login whose twin it is."""
+
+    name: str
+    kind: RoleKind
+    oid: int | None = None
+    access: Access | None = None
+    enabled: bool = False
+    connection_limit: int = -1
+    valid_until: datetime | None = None
+    short_lived: bool = False
+    twin_of: str | None = None
+    password_changed_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class DatabaseRecord:
+    """A database of an app with its roles."""
+
+    name: str
+    roles: tuple[RoleRecord, ...]
+    connection_limit: int
+    is_open: bool = True
+    oid: int | None = None
+    last_activity_at: datetime | None = None
+
+    def group(self, kind: RoleKind) -> str:
+        """The name of the gate, owner, readwrite or readonly group."""
+        return next(role.name for role in self.roles if role.kind is kind)
+
+    @property
+    def logins(self) -> tuple[RoleRecord, ...]:
+        return tuple(role for role in self.roles if role.kind is RoleKind.LOGIN)
+
+    def handed_out(self, access: Access) -> RoleRecord | None:
+        """The login of that access whose URL the app uses: an enabled one, no twin before its first."""
+        enabled = [r for r in self.logins if r.access is access and r.enabled and not r.short_lived]
+        return min(enabled, key=lambda role: role.twin_of is not None, default=None)
+
+    def spec(self, *, verifiers: Mapping[str, str] | None = None, retired: tuple[str, ...] = ()) -> DatabaseSpec:
+        """What is wanted of this database; `verifiers` are passwords to set now, `retired` logins to drop."""
+        verifiers = verifiers or {}
+        return DatabaseSpec(
+            name=self.name,
+            owner=self.group(RoleKind.OWNER),
+            readwrite=self.group(RoleKind.READWRITE),
+            readonly=self.group(RoleKind.READONLY),
+            logins=tuple(_login(role, verifiers.get(role.name)) for role in self.logins if role.name not in retired),
+            connection_limit=self.connection_limit,
+            open=self.is_open,
+            retired=retired,
+        )
+
+    def check_identity(self, observed: ObservedDatabase, control_role: str) -> None:
+        """Refuse to touch a role or database that bears a recorded name and isn't the one on record.
+
+        A database without a recorded OID is this one's if it belongs to the control role and takes no
+        connections: howdah's death just after CREATE DATABASE leaves it so, and nothing else does.
+        Raises HowdahError `name_in_use` or `identity_changed`.
+        """
+        for role in self.roles:
+            state = observed.roles.get(role.name)
+            if state is not None and state.oid != role.oid:
+                raise _stranger("role", role.name, role.oid)
+        state_of = observed.database
+        if state_of is None or state_of.oid == self.oid:
+            return
+        half_made = state_of.owner == control_role and not state_of.allow_connections
+        if self.oid is not None or not half_made:
+            raise _stranger("database", self.name, self.oid)
+
+
+def new_database(app: str) -> DatabaseRecord:
+    """The first database of a new app: four groups, and two logins with an idle twin each.
+
+    Raises HowdahError `invalid_name`.
+    """
+    names = names_for(app)
+    groups = {
+        RoleKind.GATE: names.gate,
+        RoleKind.OWNER: names.owner,
+        RoleKind.READWRITE: names.readwrite,
+        RoleKind.READONLY: names.readonly,
+    }
+    logins = []
+    for access, (first, twin) in (
+        (Access.OWNER, names.user_logins),
+        (Access.READONLY, names.readonly_logins),
+    ):
+        limit = DEFAULT_CONNECTION_LIMITS[access]
+        logins.append(RoleRecord(first, RoleKind.LOGIN, access=access, enabled=True, connection_limit=limit))
+        logins.append(RoleRecord(twin, RoleKind.LOGIN, access=access, connection_limit=limit, twin_of=first))
+    return DatabaseRecord(
+        name=names.database,
+        roles=(*(RoleRecord(name, kind) for kind, name in groups.items()), *logins),
+        connection_limit=DEFAULT_DATABASE_CONNECTION_LIMIT,
+    )
+
+
+def _login(role: RoleRecord, verifier: str | None) -> LoginSpec:
+    assert role.access is not None
+    return LoginSpec(
+        name=role.name,
+        access=role.access,
+        enabled=role.enabled,
+        connection_limit=role.connection_limit,
+        valid_until=role.valid_until,
+        short_lived=role.short_lived,
+        verifier=verifier,
+    )
+
+
+def _stranger(what: str, name: str, recorded: int | None) -> HowdahError:
+    if recorded is None:
+        return name_in_use(what, name)
+    return HowdahError(
+        "identity_changed",
+        f'{what} "{name}" is not the one that howdah made',
+        detail=f"It bears the recorded name, but its OID isn't {recorded}: it was dropped and made anew.",
+        hint=f"Rename or drop that {what}, then run `howdah repair`.",
+    )
+
+
+def name_in_use(what: str, name: str) -> HowdahError:
+    """A role or database in the way that isn't on record: a conflict, never taken over."""
+    return HowdahError(
+        "name_in_use",
+        f"{what} \"{name}\" already exists and isn't howdah's",
+        detail="howdah never takes over what it didn't make.",
+        hint=f"Choose another app name, or rename that {what}.",
+    )
+
+
+@dataclass(frozen=True)
+class AppRecord:
+    """An app. `state` is `creating` or `ready`; `delivered` says that its URLs went out once."""
+
+    name: str
+    state: str
+    created_at: datetime
+    delivered: bool
+    databases: tuple[DatabaseRecord, ...]
+
+    @property
+    def database(self) -> DatabaseRecord:
+        """The app's first database, the one that its URLs name."""
+        return self.databases[0]
+
+    def login(self, name: str | None, access: Access = Access.OWNER) -> RoleRecord:
+        """The login called `name`, or the one of `access` that was handed out; raises `login_not_found`."""
+        found = (
+            self.database.handed_out(access)
+            if name is None
+            else next((r for r in self.database.logins if r.name == name and not r.short_lived), None)
+        )
+        if found is None:
+            known = ", ".join(r.name for r in self.database.logins if not r.short_lived)
+            raise HowdahError(
+                "login_not_found",
+                f'app "{self.name}" has no login "{name}"' if name else f'app "{self.name}" has no {access} login',
+                hint=f"Its logins are {known}.",
+            )
+        return found

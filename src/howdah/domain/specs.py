@@ -1,0 +1,86 @@
+"""What is wanted: an app's database, its groups and its logins."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+DEFAULT_CONNECTION_LIMITS = {"owner": 30, "readwrite": 30, "readonly": 10}
+# Above the sum of the logins' limits with both twins in use, so that it is the logins' limits that bind.
+DEFAULT_DATABASE_CONNECTION_LIMIT = 100
+
+
+class Access(StrEnum):
+    """What a login may do in its database."""
+
+    OWNER = "owner"
+    READWRITE = "readwrite"
+    READONLY = "readonly"
+
+
+@dataclass(frozen=True)
+class LoginSpec:
+    """A wanted login.
+
+    `enabled` is PostgreSQL's LOGIN attribute. A short-lived login is howdah's own (`howdah psql`): it is dropped
+    soon, and what it owns then goes to the owner group, so it needs no default privileges. `verifier` is a
+    SCRAM verifier to set now; without one the password that the login has is left alone.
+    """
+
+    name: str
+    access: Access
+    enabled: bool = True
+    connection_limit: int = 10
+    valid_until: datetime | None = None
+    short_lived: bool = False
+    verifier: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class DatabaseSpec:
+    """A wanted database with its roles.
+
+    The gate is the group that alone may connect, called as the database is. `open` False takes CONNECT
+    from the gate: nobody but a superuser gets in. `retired` are logins of this database to be dropped.
+    """
+
+    name: str
+    owner: str
+    readwrite: str
+    readonly: str
+    logins: tuple[LoginSpec, ...]
+    connection_limit: int = DEFAULT_DATABASE_CONNECTION_LIMIT
+    open: bool = True
+    retired: tuple[str, ...] = ()
+
+    @property
+    def gate(self) -> str:
+        return self.name
+
+    @property
+    def groups(self) -> tuple[str, str, str, str]:
+        return (self.gate, self.owner, self.readwrite, self.readonly)
+
+    @property
+    def owner_logins(self) -> tuple[str, ...]:
+        """Logins that act as the owner group; what they make after SET ROLE NONE would be their own."""
+        return tuple(login.name for login in self.logins if login.access is Access.OWNER and not login.short_lived)
+
+    @property
+    def role_names(self) -> tuple[str, ...]:
+        """Every role the spec speaks of, the retired ones too."""
+        return (*self.groups, *(login.name for login in self.logins), *self.retired)
+
+    def group_of(self, login: LoginSpec) -> str:
+        return {
+            Access.OWNER: self.owner,
+            Access.READWRITE: self.readwrite,
+            Access.READONLY: self.readonly,
+        }[login.access]
+
+    def wanted_roles(self) -> Iterator[tuple[str, LoginSpec | None]]:
+        """Each wanted role's name, with its login spec or None for a group."""
+        for group in self.groups:
+            yield group, None
+        for login in self.logins:
+            yield login.name, login

@@ -1,0 +1,181 @@
+"""What howdah shows: answers of the services, as the door hands them out. No secret but in `IssuedLogin.url`."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from howdah.domain.specs import Access
+
+
+@dataclass(frozen=True)
+class IssuedLogin:
+    """A login with the URL that carries its password; `url` is None where an answer is repeated."""
+
+    name: str
+    access: Access
+    url: str | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class CreatedApp:
+    app: str
+    database: str
+    logins: list[IssuedLogin]
+    operation: str
+    resumed: bool = False
+    notices: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class IssuedPassword:
+    app: str
+    database: str
+    logins: list[IssuedLogin]
+    sessions_ended: int
+    operation: str
+
+
+@dataclass(frozen=True)
+class PlannedStatement:
+    """A statement as people may see it: its secret is masked."""
+
+    description: str
+    sql: str
+    database: str
+    secret: bool
+
+
+@dataclass(frozen=True)
+class PlannedApp:
+    app: str
+    statements: list[PlannedStatement]
+
+
+@dataclass(frozen=True)
+class RepairedApp:
+    app: str
+    statements: list[PlannedStatement]
+    operation: str
+
+
+@dataclass(frozen=True)
+class AppSummary:
+    """`connection_limit` is -1 for none. `state`: ready, creating, closed, or missing (no such database any more)."""
+
+    app: str
+    database: str
+    size_bytes: int | None
+    connections: int
+    connection_limit: int
+    logins: list[str]
+    state: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class SettingView:
+    """A setting of the database (`login` None) or of a login in it."""
+
+    login: str | None
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class ExtensionView:
+    name: str
+    version: str
+    schema: str
+
+
+@dataclass(frozen=True)
+class LoginView:
+    """A role that can log in. `password`: set, missing or unknown (where howdah can't read pg_authid)."""
+
+    login: str
+    app: str | None
+    access: Access | None
+    attributes: list[str]
+    member_of: list[str]
+    connection_limit: int
+    valid_until: datetime | None
+    password: str
+    password_changed_at: datetime | None
+    open_sessions: int
+
+
+@dataclass(frozen=True)
+class AppInfo:
+    app: str
+    database: str
+    size_bytes: int | None
+    connections: int
+    connection_limit: int
+    logins: list[str]
+    state: str
+    created_at: datetime
+    owner: str | None
+    encoding: str | None
+    locale: str | None
+    settings: list[SettingView]
+    extensions: list[ExtensionView]
+    last_activity: datetime | None
+    login_details: list[LoginView]
+
+
+@dataclass(frozen=True)
+class TableView:
+    """`rows_estimate` is None for what was never vacuumed or analyzed, and for views."""
+
+    schema: str
+    table: str
+    kind: str
+    rows_estimate: int | None
+    size_bytes: int
+    owner: str
+
+
+@dataclass(frozen=True)
+class ShortLivedSession:
+    """A short-lived login for `howdah psql`; `file` is where its connection service file belongs."""
+
+    login: str
+    password: str = field(repr=False)
+    host: str
+    port: int
+    database: str
+    expires_at: datetime
+    file: str
+
+
+@dataclass(frozen=True)
+class OperationView:
+    id: str
+    kind: str
+    app: str | None
+    actor: str
+    state: str
+    started_at: datetime
+    finished_at: datetime | None
+    error: dict[str, str | None] | None
+
+
+@dataclass(frozen=True)
+class InstanceInfo:
+    """The instance: where it is, what it runs, and what its admin should know (`notices`)."""
+
+    name: str
+    kind: str
+    version: str
+    version_num: int
+    host: str
+    port: int
+    bind: list[str]
+    public_host: str | None
+    tls: bool
+    data_directory: str
+    socket_directory: str
+    api_socket: str
+    started_at: datetime
+    max_connections: int
+    connections: int
+    notices: list[str]

@@ -1,0 +1,98 @@
+"""Apply: run a plan, statement by statement, batched into transactions."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import psycopg
+
+from howdah.domain.errors import HowdahError
+from howdah.domain.plans import Statement, batches
+from howdah.postgres.connections import Connection, Connector
+from howdah.postgres.locks import hold_instance_lock
+
+# A statement that holds a secret is written nowhere, whatever the administrator had the server log.
+_SILENCE = """SELECT set_config('log_statement', 'none', true),
+                     set_config('log_min_error_statement', 'panic', true),
+                     set_config('log_min_duration_statement', '-1', true),
+                     set_config('log_min_duration_sample', '-1', true),
+                     set_config('track_activities', 'off', true)"""
+
+
+@dataclass
+class Recorder:
+    """Where the OIDs of what a plan creates are reported.
+
+    `roles` is called with {name: oid} before the transaction that creates them commits, so that no role
+    ever exists that isn't on record; `database` is called just after CREATE DATABASE, which can't be in a
+    transaction: until then the database takes no connections. `executed` is called for every statement run.
+    """
+
+    roles: Callable[[dict[str, int]], None] = field(default=lambda _: None)
+    database: Callable[[str, int], None] = field(default=lambda _name, _oid: None)
+    executed: Callable[[Statement], None] = field(default=lambda _: None)
+
+
+def apply(connector: Connector, connection: Connection, plan: Sequence[Statement], recorder: Recorder) -> None:
+    """Run `plan`; `connection` is an autocommit session on the maintenance database.
+
+    Statements on one database that follow each other share a transaction. Those on the maintenance database
+    hold the instance lock meanwhile: grants on shared objects from two sessions at once fail with
+    "tuple concurrently updated". Raises HowdahError `statement_failed`; what was committed before stays
+    and the next observe finds the rest.
+    """
+    with ExitStack() as stack:
+        sessions: dict[str | None, Connection] = {None: connection}
+        for batch in batches(plan):
+            database = batch[0].database
+            if database not in sessions:
+                sessions[database] = stack.enter_context(connector.connect(database))
+            _run(sessions[database], batch, recorder)
+
+
+def _run(session: Connection, batch: list[Statement], recorder: Recorder) -> None:
+    if not batch[0].transactional:
+        _execute(session, batch[0], recorder)
+        if name := batch[0].creates_database:
+            row = session.execute("SELECT oid FROM pg_database WHERE datname = %s", [name]).fetchone()
+            assert row is not None
+            recorder.database(name, row[0])
+        return
+    with session.transaction():
+        if batch[0].database is None:
+            hold_instance_lock(session)
+        if any(statement.secret for statement in batch):
+            session.execute(_SILENCE)
+        for statement in batch:
+            _execute(session, statement, recorder)
+        if created := [statement.creates_role for statement in batch if statement.creates_role]:
+            rows = session.execute("SELECT rolname, oid FROM pg_roles WHERE rolname = ANY (%s)", [created]).fetchall()
+            recorder.roles(dict(rows))
+
+
+def _execute(session: Connection, statement: Statement, recorder: Recorder) -> None:
+    try:
+        session.execute(statement.sql.encode())
+    except psycopg.Error as error:
+        raise _failure(statement, error) from None
+    recorder.executed(statement)
+
+
+def _failure(statement: Statement, error: psycopg.Error) -> HowdahError:
+    """PostgreSQL's message under the statement's name; never the statement, nor a DETAIL that could quote it."""
+    said = error.diag.message_primary or type(error).__name__
+    if statement.secret:
+        said = said.replace(statement.secret, "********")
+    code = (
+        "server_down"
+        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+        else "statement_failed"
+    )
+    if error.sqlstate == "55P03":
+        code = "busy"
+    return HowdahError(
+        code,
+        f"could not {statement.description}",
+        detail=f"PostgreSQL said: {said}" + (f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""),
+        hint="Nothing is lost: run the same command again, and it goes on from where it stopped.",
+    )

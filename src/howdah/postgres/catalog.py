@@ -1,0 +1,63 @@
+"""The catalogs read for people: sizes, sessions, logins, tables. Rows come as dicts named as the columns are."""
+
+from collections.abc import Sequence
+from typing import Any, LiteralString
+
+from psycopg.rows import dict_row
+
+from howdah.postgres.connections import Connection
+from howdah.postgres.queries import load
+
+_SQL = load("howdah.postgres.sql", "catalog.sql")
+
+Row = dict[str, Any]
+
+
+def _rows(connection: Connection, query: LiteralString, **parameters: Any) -> list[Row]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, parameters or None).fetchall()
+
+
+def databases(connection: Connection, names: Sequence[str]) -> dict[str, Row]:
+    """Size, limit, connections and whether the gate is open, by name; what doesn't exist is left out."""
+    return {row["name"]: row for row in _rows(connection, _SQL["databases"], databases=list(names))}
+
+
+def logins(connection: Connection) -> list[Row]:
+    """Every role that can log in."""
+    return _rows(connection, _SQL["logins"])
+
+
+def passwords(connection: Connection) -> dict[str, bool]:
+    """By login, whether it has a password. Needs a superuser."""
+    return dict(connection.execute(_SQL["passwords"]).fetchall())
+
+
+def settings(connection: Connection, database: str) -> list[Row]:
+    """Settings of the database and of roles in it; `login` is None for the database's own."""
+    return _rows(connection, _SQL["settings"], database=database)
+
+
+def open_sessions(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    """The number of open sessions of each of these logins that has any."""
+    return dict(connection.execute(_SQL["sessions_of"], {"logins": list(names)}).fetchall())
+
+
+def last_activity(connection: Connection, names: Sequence[str]) -> dict[str, Any]:
+    """By database, when a session that is open now last did something; databases without one are left out."""
+    return dict(connection.execute(_SQL["last_activity"], {"databases": list(names)}).fetchall())
+
+
+def server(connection: Connection) -> Row:
+    """Version, start time and connections of the server."""
+    return _rows(connection, _SQL["server"])[0]
+
+
+def extensions(connection: Connection) -> list[Row]:
+    """Extensions of the database that the connection is open to."""
+    return _rows(connection, _SQL["extensions"])
+
+
+def tables(connection: Connection) -> list[Row]:
+    """Tables and views of the database that the connection is open to, with estimated rows and size."""
+    return _rows(connection, _SQL["tables"])

@@ -1,0 +1,70 @@
+"""Control connections: howdah's own way into a server.
+
+They never trust what an app put into its database: `search_path` is pinned to `pg_catalog`, so that no
+function or operator of the app's is ever called by a superuser (the CVE-2018-1058 class), and every
+statement and every wait for a lock has an end.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from howdah.domain.errors import HowdahError
+
+CONNECT_TIMEOUT_S = 10
+STATEMENT_TIMEOUT_MS = 60_000
+LOCK_TIMEOUT_MS = 10_000
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True)
+class Connector:
+    """Opens control connections to one server; `conninfo` names no database.
+
+    `maintenance` is the database where advisory locks are taken and shared objects are changed.
+    """
+
+    conninfo: str
+    maintenance: str = "postgres"
+
+    def conninfo_for(self, database: str | None = None, **overrides: Any) -> str:
+        """A libpq connection string for `database` (default: the maintenance database)."""
+        options = (
+            f"-c search_path=pg_catalog -c statement_timeout={STATEMENT_TIMEOUT_MS} "
+            f"-c lock_timeout={LOCK_TIMEOUT_MS} "
+            f"-c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS} -c default_transaction_read_only=off"
+        )
+        settings = {
+            "application_name": "howdah",
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "options": options,
+            **overrides,
+        }
+        return make_conninfo(self.conninfo, dbname=database or self.maintenance, **settings)
+
+    @contextmanager
+    def connect(self, database: str | None = None) -> Iterator[Connection]:
+        """A new connection in autocommit mode, closed at the end.
+
+        Raises HowdahError `server_down` where the server doesn't answer.
+        """
+        with open_connection(self.conninfo_for(database)) as connection:
+            yield connection
+
+
+def open_connection(conninfo: str) -> Connection:
+    """Connect; raises HowdahError `server_down`, without the connection string in its text."""
+    try:
+        return psycopg.connect(conninfo, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise HowdahError(
+            "server_down",
+            "PostgreSQL can't be reached",
+            detail=str(error).strip(),
+            hint="`howdah status` says what runs, `howdah logs` why something doesn't.",
+        ) from None

@@ -1,0 +1,143 @@
+"""Observe: read from the catalogs what the diff compares with what is wanted."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.rows import TupleRow
+
+from howdah.domain.observed import (
+    DatabaseState,
+    DefaultPrivileges,
+    Grant,
+    Grants,
+    InsideState,
+    Membership,
+    ObjectState,
+    ObservedDatabase,
+    RoleState,
+    Setting,
+)
+from howdah.domain.server import Server
+from howdah.domain.specs import DatabaseSpec
+from howdah.postgres.connections import Connection, Connector
+from howdah.postgres.queries import load
+
+_SHARED = load("howdah.postgres.sql", "observe_shared.sql")
+_INSIDE = load("howdah.postgres.sql", "observe_inside.sql")
+_OBJECT_QUERIES = ("schemas", "relations", "columns", "routines", "types", "large_objects")
+
+
+def observe_server(connection: Connection) -> Server:
+    """Version and capabilities of the server at the other end."""
+    row = connection.execute(
+        """SELECT current_setting('server_version_num')::int, r.rolsuper, r.rolname,
+                  (SELECT rolname FROM pg_roles WHERE oid = 10)
+             FROM pg_roles r WHERE r.rolname = current_user"""
+    ).fetchone()
+    assert row is not None
+    version_num, superuser, control_role, bootstrap = row
+    return Server(version_num, superuser, control_role, grantor=bootstrap if superuser else control_role)
+
+
+@dataclass(frozen=True)
+class SharedState:
+    """The catalogs that all databases share, for some roles and databases."""
+
+    roles: dict[str, RoleState]
+    memberships: frozenset[Membership]
+    settings: frozenset[Setting]
+    databases: dict[str, DatabaseState]
+    elsewhere: dict[str, Grants]
+    dependents: dict[str, frozenset[str]]
+
+
+def observe_shared(connection: Connection, roles: Iterable[str], databases: Iterable[str]) -> SharedState:
+    """One look at the shared catalogs, in a single snapshot, for any number of roles and databases."""
+    parameters = {"roles": list(roles), "databases": list(databases)}
+
+    def fetch(name: str) -> list[TupleRow]:
+        return connection.execute(_SHARED[name], parameters).fetchall()
+
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return SharedState(
+            roles={row[0]: RoleState(*row) for row in fetch("roles")},
+            memberships=frozenset(Membership(*row) for row in fetch("memberships")),
+            settings=frozenset(Setting(*row) for row in fetch("settings")),
+            databases={row[0]: _database(row) for row in fetch("databases")},
+            elsewhere={name: _grants(entries) for name, entries in fetch("elsewhere")},
+            dependents={name: frozenset(names) for name, names in fetch("dependents")},
+        )
+
+
+def observe_inside(connection: Connection, roles: Sequence[str], owner: str) -> InsideState:
+    """What lies in the database that `connection` is open to; `owner` is the app's owner group."""
+    parameters = {"roles": list(roles)}
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        objects = [row for name in _OBJECT_QUERIES for row in connection.execute(_INSIDE[name]).fetchall()]
+        creators = connection.execute(_INSIDE["large_object_creators"]).fetchall()
+        defaults = connection.execute(_INSIDE["default_privileges"], parameters).fetchall()
+        owners = {row[0] for row in connection.execute(_INSIDE["owners"], parameters).fetchall()}
+        lists = _explode(connection, {row[5] for row in [*objects, *creators]} | {row[3] for row in defaults})
+    return InsideState(
+        objects=tuple(_object(row, lists) for row in objects),
+        default_privileges=tuple(
+            DefaultPrivileges(creator, schema, kind, lists[acl]) for creator, schema, kind, acl in defaults
+        ),
+        large_object_creators=tuple(_object(row, lists) for row in creators),
+        strays=frozenset(owners - {owner}),
+    )
+
+
+def _explode(connection: Connection, acls: set[str | None]) -> dict[str | None, Grants]:
+    lists: dict[str | None, Grants] = defaultdict(frozenset)
+    texts = sorted(acl for acl in acls if acl is not None)
+    for acl, entries in connection.execute(_INSIDE["explode"], {"acls": texts}).fetchall():
+        lists[acl] = _grants(entries)
+    return lists
+
+
+def _database(row: TupleRow) -> DatabaseState:
+    name, oid, owner, allow_connections, is_template, connection_limit, grants = row
+    return DatabaseState(name, oid, owner, allow_connections, is_template, connection_limit, _grants(grants))
+
+
+def _object(row: TupleRow, lists: dict[str | None, Grants]) -> ObjectState:
+    kind, identity, owner, own_owner, column, acl = row
+    return ObjectState(kind, identity, owner, lists[acl], own_owner, column)
+
+
+def _grants(entries: list[list[Any]]) -> Grants:
+    return frozenset(Grant(*entry) for entry in entries)
+
+
+def select(spec: DatabaseSpec, shared: SharedState, inside: InsideState | None) -> ObservedDatabase:
+    """The part of a shared look that concerns one database."""
+    names = set(spec.role_names)
+    return ObservedDatabase(
+        roles={name: state for name, state in shared.roles.items() if name in names},
+        memberships=frozenset(m for m in shared.memberships if names & {m.role, m.member}),
+        settings=frozenset(s for s in shared.settings if s.role in names),
+        database=shared.databases.get(spec.name),
+        inside=inside,
+        elsewhere={
+            database: mine
+            for database, grants in shared.elsewhere.items()
+            if database != spec.name and (mine := frozenset(g for g in grants if g.grantee in names))
+        },
+        dependents={name: found for name, found in shared.dependents.items() if name in names},
+    )
+
+
+def observe_database(connector: Connector, connection: Connection, spec: DatabaseSpec) -> ObservedDatabase:
+    """A whole look at one database: the shared catalogs by `connection`, its inside by one of its own."""
+    shared = observe_shared(connection, spec.role_names, [spec.name])
+    state = shared.databases.get(spec.name)
+    inside = None
+    if state is not None and state.allow_connections and not state.invalid:
+        with connector.connect(spec.name) as own:
+            inside = observe_inside(own, spec.role_names, spec.owner)
+    return select(spec, shared, inside)

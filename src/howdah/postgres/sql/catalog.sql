@@ -1,0 +1,79 @@
+-- Reads for people: what `list`, `info`, `logins` and `tables` show.
+
+-- name: databases
+-- Sizes are asked only of databases that let somebody in: of a half-made or half-dropped one it can fail.
+SELECT d.datname AS name, o.rolname AS owner, pg_encoding_to_char(d.encoding) AS encoding,
+       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', d.datcollate) AS locale,
+       CASE WHEN d.datallowconn AND d.datconnlimit <> -2 THEN pg_database_size(d.oid) END AS size_bytes,
+       d.datconnlimit AS connection_limit,
+       d.datallowconn AND d.datconnlimit <> -2 AND EXISTS (
+           SELECT FROM aclexplode(d.datacl) x JOIN pg_roles g ON g.oid = x.grantee
+            WHERE g.rolname = d.datname AND x.privilege_type = 'CONNECT') AS gate_open,
+       (SELECT count(*) FROM pg_stat_activity s
+         WHERE s.datid = d.oid AND s.backend_type = 'client backend' AND s.usename <> current_user) AS connections,
+       (SELECT max(coalesce(s.state_change, s.backend_start)) FROM pg_stat_activity s
+         WHERE s.datid = d.oid AND s.backend_type = 'client backend' AND s.usename <> current_user) AS last_activity
+  FROM pg_database d
+  JOIN pg_roles o ON o.oid = d.datdba
+ WHERE d.datname = ANY (%(databases)s)
+
+-- name: logins
+SELECT r.rolname AS login, r.rolsuper, r.rolcreatedb, r.rolcreaterole, r.rolreplication, r.rolbypassrls,
+       r.rolconnlimit AS connection_limit, nullif(r.rolvaliduntil, 'infinity') AS valid_until,
+       ARRAY(SELECT g.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+              WHERE m.member = r.oid ORDER BY 1)::text[] AS member_of,
+       (SELECT count(*) FROM pg_stat_activity s
+         WHERE s.usesysid = r.oid AND s.backend_type = 'client backend' AND s.pid <> pg_backend_pid()) AS open_sessions
+  FROM pg_roles r
+ WHERE r.rolcanlogin
+ ORDER BY r.rolname
+
+-- name: passwords
+-- Whether there is one, never what it is. Only a superuser may ask.
+SELECT rolname, rolpassword IS NOT NULL FROM pg_authid WHERE rolcanlogin
+
+-- name: settings
+SELECT r.rolname AS login, split_part(s.setting, '=', 1) AS name,
+       substr(s.setting, strpos(s.setting, '=') + 1) AS value
+  FROM pg_db_role_setting p
+  JOIN pg_database d ON d.oid = p.setdatabase
+  LEFT JOIN pg_roles r ON r.oid = p.setrole
+ CROSS JOIN unnest(p.setconfig) AS s (setting)
+ WHERE d.datname = %(database)s
+ ORDER BY r.rolname NULLS FIRST, 2
+
+-- name: sessions_of
+SELECT usename, count(*) FROM pg_stat_activity WHERE usename = ANY (%(logins)s) GROUP BY usename
+
+-- name: last_activity
+SELECT datname, max(coalesce(state_change, backend_start))
+  FROM pg_stat_activity
+ WHERE backend_type = 'client backend' AND usename <> current_user AND datname = ANY (%(databases)s)
+ GROUP BY datname
+
+-- name: server
+SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS version_num,
+       pg_postmaster_start_time() AS started_at, current_setting('max_connections')::int AS max_connections,
+       (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
+       current_setting('ssl')::bool AS tls
+
+-- name: extensions
+SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema
+  FROM pg_extension e
+  JOIN pg_namespace n ON n.oid = e.extnamespace
+ ORDER BY e.extname
+
+-- name: tables
+SELECT n.nspname AS schema, c.relname AS "table",
+       CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view'
+                      WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table' END AS kind,
+       CASE WHEN c.relkind IN ('v', 'f') THEN NULL
+            WHEN c.reltuples >= 0 THEN c.reltuples::bigint
+            WHEN c.relkind IN ('r', 'm') THEN pg_stat_get_live_tuples(c.oid) END AS rows_estimate,
+       CASE WHEN c.relkind IN ('r', 'm') THEN pg_total_relation_size(c.oid) ELSE 0 END AS size_bytes,
+       o.rolname AS owner
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_roles o ON o.oid = c.relowner
+ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ ORDER BY n.nspname, c.relname

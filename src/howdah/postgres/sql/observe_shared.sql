@@ -1,0 +1,53 @@
+-- What all databases of a server share. Parameters: roles (text[]), databases (text[]).
+
+-- name: roles
+SELECT rolname, oid, rolcanlogin, rolinherit, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls,
+       rolconnlimit, nullif(rolvaliduntil, 'infinity') AS rolvaliduntil
+  FROM pg_roles
+ WHERE rolname = ANY (%(roles)s)
+
+-- name: memberships
+SELECT r.rolname AS role, m.rolname AS member, g.rolname AS grantor, a.admin_option,
+       (to_jsonb(a) ->> 'inherit_option')::bool AS inherit_option,
+       (to_jsonb(a) ->> 'set_option')::bool AS set_option
+  FROM pg_auth_members a
+  JOIN pg_roles r ON r.oid = a.roleid
+  JOIN pg_roles m ON m.oid = a.member
+  JOIN pg_roles g ON g.oid = a.grantor
+ WHERE r.rolname = ANY (%(roles)s) OR m.rolname = ANY (%(roles)s)
+
+-- name: settings
+SELECT r.rolname, d.datname, split_part(s.setting, '=', 1) AS name,
+       substr(s.setting, strpos(s.setting, '=') + 1) AS value
+  FROM pg_db_role_setting p
+  JOIN pg_roles r ON r.oid = p.setrole
+  JOIN pg_database d ON d.oid = p.setdatabase
+ CROSS JOIN unnest(p.setconfig) AS s (setting)
+ WHERE r.rolname = ANY (%(roles)s)
+
+-- name: databases
+SELECT d.datname, d.oid, o.rolname AS owner, d.datallowconn, d.datistemplate, d.datconnlimit,
+       (SELECT coalesce(json_agg(json_build_array(coalesce(ge.rolname, ''), x.privilege_type, gr.rolname, x.is_grantable)), '[]')
+          FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x
+          LEFT JOIN pg_roles ge ON ge.oid = x.grantee
+          LEFT JOIN pg_roles gr ON gr.oid = x.grantor) AS grants
+  FROM pg_database d
+  JOIN pg_roles o ON o.oid = d.datdba
+ WHERE d.datname = ANY (%(databases)s)
+
+-- name: elsewhere
+SELECT d.datname, json_agg(json_build_array(ge.rolname, x.privilege_type, gr.rolname, x.is_grantable)) AS grants
+  FROM pg_database d
+ CROSS JOIN LATERAL aclexplode(d.datacl) x
+  JOIN pg_roles ge ON ge.oid = x.grantee
+  LEFT JOIN pg_roles gr ON gr.oid = x.grantor
+ WHERE ge.rolname = ANY (%(roles)s) AND x.grantee <> d.datdba
+ GROUP BY d.datname
+
+-- name: dependents
+SELECT r.rolname, array_agg(DISTINCT d.datname) AS databases
+  FROM pg_shdepend s
+  JOIN pg_roles r ON r.oid = s.refobjid
+  JOIN pg_database d ON d.oid = s.dbid
+ WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = ANY (%(roles)s)
+ GROUP BY r.rolname

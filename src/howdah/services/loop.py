@@ -1,0 +1,98 @@
+"""The loop: observe, diff, apply, and observe again until nothing is left to do."""
+
+from dataclasses import dataclass, replace
+
+from howdah.domain.diff import diff_database, diff_login
+from howdah.domain.errors import HowdahError
+from howdah.domain.observed import ObservedDatabase
+from howdah.domain.plans import Plan, Statement
+from howdah.domain.records import AppRecord
+from howdah.domain.server import Server
+from howdah.domain.specs import DatabaseSpec
+from howdah.domain.views import PlannedStatement
+from howdah.postgres.apply import Recorder, apply
+from howdah.postgres.connections import Connection, Connector
+from howdah.postgres.observe import observe_database
+from howdah.store import apps as app_store
+from howdah.store.database import Store
+
+# One to let the control role into a database that was shut, one for the rest, one to see that nothing is left.
+_PASSES = 3
+
+
+@dataclass
+class Loop:
+    """Brings an app's database and roles to what is wanted."""
+
+    connector: Connector
+    store: Store
+    server: Server
+
+    def observe(self, connection: Connection, record: AppRecord, spec: DatabaseSpec) -> ObservedDatabase:
+        """Look at what is there, and refuse if something there only bears the recorded names."""
+        observed = observe_database(self.connector, connection, spec)
+        record.database.check_identity(observed, self.server.control_role)
+        return observed
+
+    def plan(self, connection: Connection, record: AppRecord) -> Plan:
+        """The statements between what is and what is wanted; empty when there is no drift."""
+        spec = record.database.spec()
+        return diff_database(spec, self.observe(connection, record, spec), self.server)
+
+    def converge(self, connection: Connection, record: AppRecord, spec: DatabaseSpec) -> list[Statement]:
+        """Apply plans until the next one is empty; returns the statements that were run.
+
+        Raises HowdahError `statement_failed` where one failed, or where something is left that doesn't go away.
+        """
+        done: list[Statement] = []
+        for _ in range(_PASSES):
+            with self.store.connect() as stored:
+                record = app_store.get_app(stored, record.name)
+            plan = diff_database(spec, self.observe(connection, record, spec), self.server)
+            if not plan:
+                return done
+            self._apply(connection, record, plan, done)
+            spec = _without_verifiers(spec)
+        with self.store.connect() as stored:
+            record = app_store.get_app(stored, record.name)
+        left = diff_database(spec, self.observe(connection, record, spec), self.server)
+        if left:
+            raise HowdahError(
+                "statement_failed",
+                f'app "{record.name}" does not come to rest',
+                detail="PostgreSQL took these statements and nothing changed: "
+                + "; ".join(statement.description for statement in left[:5]),
+                hint="Something else changes the same roles or privileges: see who, then `howdah repair`.",
+            )
+        return done
+
+    def converge_login(
+        self, connection: Connection, record: AppRecord, spec: DatabaseSpec, login: str
+    ) -> list[Statement]:
+        """Apply just what concerns one login, wanted or retired."""
+        done: list[Statement] = []
+        plan = diff_login(spec, login, self.observe(connection, record, spec), self.server)
+        self._apply(connection, record, plan, done)
+        return done
+
+    def shown(self, plan: Plan) -> list[PlannedStatement]:
+        """A plan as people may see it."""
+        return [
+            PlannedStatement(s.description, s.shown, s.database or self.connector.maintenance, s.secret is not None)
+            for s in plan
+        ]
+
+    def _apply(self, connection: Connection, record: AppRecord, plan: Plan, done: list[Statement]) -> None:
+        def roles(oids: dict[str, int]) -> None:
+            with self.store.connect() as stored:
+                app_store.set_role_oids(stored, record.name, oids)
+
+        def database(name: str, oid: int) -> None:
+            with self.store.connect() as stored:
+                app_store.set_database_oid(stored, record.name, name, oid)
+
+        apply(self.connector, connection, plan, Recorder(roles, database, done.append))
+
+
+def _without_verifiers(spec: DatabaseSpec) -> DatabaseSpec:
+    return replace(spec, logins=tuple(replace(login, verifier=None) for login in spec.logins))

@@ -1,0 +1,154 @@
+"""Operations: every change is recorded before it begins and when it ends, and audited both times."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import structlog
+
+from howdah.domain.errors import HowdahError
+from howdah.domain.views import OperationView
+from howdah.store import audit
+from howdah.store import operations as operation_store
+from howdah.store.database import Store
+from howdah.store.operations import OperationRecord
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Operation:
+    """One running operation. `repeated` holds the stored answer where its key was used before."""
+
+    id: UUID
+    repeated: dict[str, Any] | None = None
+    answer: dict[str, Any] = field(default_factory=dict)
+    audited: dict[str, Any] = field(default_factory=dict)
+
+
+class Operations:
+    """Keeps the record of operations; one for each control plane."""
+
+    def __init__(self, store: Store):
+        self._store = store
+        self._active: set[UUID] = set()
+        self._guard = threading.Lock()
+
+    @contextmanager
+    def run(
+        self, kind: str, app: str, actor: str, key: str | None = None, request: dict[str, Any] | None = None
+    ) -> Iterator[Operation]:
+        """Record an operation around the block; what the block raises is recorded and raised again.
+
+        With an idempotency `key` that is on record: the stored answer comes as `repeated` where that
+        operation is done, it is taken up again where it failed or was interrupted. Raises HowdahError `busy`
+        where it still runs and `idempotency_key_reused` where the key belongs to another request.
+        """
+        operation = self._begin(kind, app, actor, key, request or {})
+        if operation.repeated is not None:
+            yield operation
+            return
+        try:
+            self._audit(operation, actor, kind, app, "started")
+            yield operation
+        except BaseException as error:
+            self._fail(operation, actor, kind, app, error)
+            raise
+        else:
+            with self._store.connect() as connection:
+                operation_store.finish(connection, operation.id, "done", answer=operation.answer)
+            self._audit(operation, actor, kind, app, "finished", "done")
+        finally:
+            with self._guard:
+                self._active.discard(operation.id)
+
+    def _begin(self, kind: str, app: str, actor: str, key: str | None, request: dict[str, Any]) -> Operation:
+        operation = Operation(uuid4())
+        with self._guard, self._store.connect() as connection:
+            if operation_store.add(connection, operation.id, kind, app, actor, key, request):
+                self._active.add(operation.id)
+                return operation
+            assert key is not None
+            earlier = operation_store.by_key(connection, key)
+            assert earlier is not None
+            return self._again(connection, earlier, (kind, app, request))
+
+    def _again(
+        self, connection: psycopg.Connection[Any], earlier: OperationRecord, asked: tuple[str, str, dict[str, Any]]
+    ) -> Operation:
+        if (earlier.kind, earlier.app, earlier.request) != asked:
+            raise HowdahError(
+                "idempotency_key_reused",
+                "that idempotency key belongs to another request",
+                hint="Use a new key for each thing you ask for; only a retry of the same request repeats it.",
+            )
+        if earlier.state == "done":
+            return Operation(earlier.id, repeated=earlier.answer or {})
+        if earlier.id in self._active:
+            raise HowdahError("busy", "that request is still being worked on", hint="Ask again in a moment.")
+        if earlier.state == "running":
+            # Its end could not be recorded: the server was away.
+            operation_store.finish(connection, earlier.id, "interrupted")
+        operation_store.restart(connection, earlier.id)
+        self._active.add(earlier.id)
+        return Operation(earlier.id)
+
+    def _fail(self, operation: Operation, actor: str, kind: str, app: str, error: BaseException) -> None:
+        shown = error if isinstance(error, HowdahError) else HowdahError("internal", type(error).__name__)
+        try:
+            with self._store.connect() as connection:
+                operation_store.finish(connection, operation.id, "failed", error=shown.as_dict())
+            operation.audited = {"code": shown.code}
+            self._audit(operation, actor, kind, app, "finished", "failed")
+        except (psycopg.Error, HowdahError) as failure:
+            _log.warning("end of operation not recorded", operation=str(operation.id), why=type(failure).__name__)
+
+    def _audit(
+        self, operation: Operation, actor: str, kind: str, app: str, phase: str, result: str | None = None
+    ) -> None:
+        with self._store.connect_audit() as connection:
+            audit.add_event(
+                connection,
+                actor=actor,
+                action=kind,
+                object=app,
+                phase=phase,
+                result=result,
+                operation=operation.id,
+                detail=operation.audited,
+            )
+
+    def interrupt_leftovers(self) -> None:
+        """Mark what the last control plane left running; at start, before anything runs."""
+        with self._store.connect() as connection:
+            if count := operation_store.interrupt_running(connection):
+                _log.info("operations were interrupted by the last stop", count=count)
+
+    def list(self, app: str | None = None, limit: int = 100) -> list[OperationView]:
+        """The newest operations first."""
+        with self._store.connect() as connection:
+            return [_view(r) for r in operation_store.list_operations(connection, app=app, limit=limit)]
+
+    def get(self, id: str) -> OperationView:
+        """One operation; raises HowdahError `operation_not_found`."""
+        with suppress(ValueError), self._store.connect() as connection:
+            for record in operation_store.list_operations(connection, id=UUID(id), limit=1):
+                return _view(record)
+        raise HowdahError("operation_not_found", f'operation "{id}" does not exist')
+
+
+def _view(record: OperationRecord) -> OperationView:
+    return OperationView(
+        id=str(record.id),
+        kind=record.kind,
+        app=record.app,
+        actor=record.actor,
+        state=record.state,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+        error=record.error,
+    )

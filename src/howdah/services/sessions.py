@@ -1,0 +1,127 @@
+"""Short-lived logins: howdah's own way of letting a person into an app's database for one `howdah psql`."""
+
+import secrets
+import time
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from howdah.domain.errors import HowdahError
+from howdah.domain.names import OWN_PREFIX
+from howdah.domain.records import AppRecord, RoleKind, RoleRecord
+from howdah.domain.specs import Access
+from howdah.domain.views import ShortLivedSession
+from howdah.postgres import catalog
+from howdah.postgres.locks import app_lock
+from howdah.services.core import Core
+from howdah.services.logins import mint_passwords
+from howdah.services.operations import Operations
+from howdah.store import apps as app_store
+
+LIFETIME = timedelta(hours=12)
+# How long a short-lived login may be without a session before it counts as left behind.
+IDLE_S = 60.0
+# A psql, what it runs with \!, and a pg_dump with a few jobs.
+_CONNECTION_LIMIT = 10
+
+_log = structlog.get_logger(__name__)
+
+
+class Sessions:
+    """Opens and ends short-lived logins, and sweeps those that a crash left behind."""
+
+    def __init__(self, core: Core, operations: Operations):
+        self._core = core
+        self._operations = operations
+        self._without_session_since: dict[str, float] = {}
+
+    def open(self, app: str, access: Access, actor: str) -> ShortLivedSession:
+        """Make a login that lives until `end`, at most 12 hours; raises HowdahError `app_not_found`, `busy`."""
+        name = f"{OWN_PREFIX}{secrets.token_hex(6)}"
+        expires_at = datetime.now(UTC) + LIFETIME
+        role = RoleRecord(
+            name,
+            RoleKind.LOGIN,
+            access=access,
+            enabled=True,
+            connection_limit=_CONNECTION_LIMIT,
+            valid_until=expires_at,
+            short_lived=True,
+        )
+        record = self._core.app(app)
+        with self._operations.run("session.open", app, actor) as operation:
+            operation.audited = {"login": name, "access": access}
+            with self._core.session() as connection, app_lock(connection, app):
+                with self._core.store.connect() as stored:
+                    app_store.add_role(stored, app, record.database.name, role)
+                    record = app_store.get_app(stored, app)
+                passwords, verifiers = mint_passwords(connection, [name])
+                spec = record.database.spec(verifiers=verifiers)
+                try:
+                    self._core.loop.converge_login(connection, record, spec, name)
+                except HowdahError:
+                    self._sweep_one(record, name)
+                    raise
+            operation.answer = {"login": name}
+        return ShortLivedSession(
+            login=name,
+            password=passwords[name],
+            host="127.0.0.1",
+            port=self._core.instance.url_port,
+            database=record.database.name,
+            expires_at=expires_at,
+            file=str(self._core.home.session_files / f"{name}.conf"),
+        )
+
+    def end(self, app: str, login: str, actor: str) -> None:
+        """End a short-lived login and its sessions; raises HowdahError `session_not_found`."""
+        record = self._core.app(app)
+        if not any(role.name == login and role.short_lived for role in record.database.logins):
+            raise HowdahError("session_not_found", f'app "{app}" has no short-lived login "{login}"')
+        with self._operations.run("session.end", app, actor) as operation:
+            operation.audited = {"login": login}
+            self._drop(record, login)
+
+    def sweep(self, *, at_start: bool = False) -> None:
+        """Drop short-lived logins that expired or that nobody has used for a while, and their files.
+
+        At start nothing is known of how long a login was unused: one without a session is left behind.
+        """
+        alive = [
+            (record, role) for record in self._core.apps() for role in record.database.logins if role.short_lived
+        ]
+        with self._core.session() as connection:
+            used = catalog.open_sessions(connection, [role.name for _, role in alive])
+        now, moment = time.monotonic(), datetime.now(UTC)
+        for record, role in alive:
+            if used.get(role.name):
+                self._without_session_since.pop(role.name, None)
+            since = self._without_session_since.setdefault(role.name, now) if not used.get(role.name) else now
+            expired = role.valid_until is not None and role.valid_until <= moment
+            if expired or (not used.get(role.name) and (at_start or now - since >= IDLE_S)):
+                self._sweep_one(record, role.name)
+        self._remove_files({role.name for _, role in alive})
+
+    def _sweep_one(self, record: AppRecord, login: str) -> None:
+        try:
+            self._drop(record, login)
+            _log.info("short-lived login swept", app=record.name, login=login)
+        except HowdahError as error:
+            _log.warning("short-lived login could not be swept", login=login, **error.as_dict())
+
+    def _drop(self, record: AppRecord, login: str) -> None:
+        with self._core.session() as connection, app_lock(connection, record.name):
+            record = self._core.app(record.name)
+            spec = record.database.spec(retired=(login,))
+            self._core.loop.converge_login(connection, record, spec, login)
+            gone = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [login]).fetchone() is None
+        self._without_session_since.pop(login, None)
+        (self._core.home.session_files / f"{login}.conf").unlink(missing_ok=True)
+        if gone:
+            with self._core.store.connect() as stored:
+                app_store.remove_role(stored, record.name, login)
+
+    def _remove_files(self, logins: set[str]) -> None:
+        for file in self._core.home.session_files.glob(f"{OWN_PREFIX}*.conf"):
+            if file.stem not in logins and time.time() - file.stat().st_mtime > IDLE_S:
+                file.unlink(missing_ok=True)

@@ -1,0 +1,74 @@
+-- name: apps
+-- Every app, or the one called %(app)s, with its databases and their roles, oldest first.
+SELECT a.name, a.state, a.created_at, a.delivered_at IS NOT NULL AS delivered,
+       (SELECT json_agg(json_build_object(
+                   'name', d.name, 'oid', d.oid::bigint, 'connection_limit', d.connection_limit, 'is_open', d.is_open,
+                   'last_activity_at', d.last_activity_at,
+                   'roles', (SELECT json_agg(json_build_object(
+                                        'name', r.name, 'kind', r.kind, 'oid', r.oid::bigint, 'access', r.access,
+                                        'enabled', r.enabled, 'connection_limit', r.connection_limit,
+                                        'valid_until', r.valid_until, 'short_lived', r.short_lived,
+                                        'twin_of', r.twin_of, 'password_changed_at', r.password_changed_at)
+                                     ORDER BY r.id)
+                               FROM howdah.roles r WHERE r.database_id = d.id))
+               ORDER BY d.id)
+          FROM howdah.databases d WHERE d.app_id = a.id) AS databases
+  FROM howdah.apps a
+ WHERE %(app)s::text IS NULL OR a.name = %(app)s
+ ORDER BY a.created_at, a.id
+
+-- name: add_app
+INSERT INTO howdah.apps (instance_id, name)
+SELECT id, %(app)s FROM howdah.instances WHERE name = %(instance)s
+RETURNING id, instance_id
+
+-- name: add_database
+INSERT INTO howdah.databases (app_id, instance_id, name, connection_limit)
+VALUES (%(app_id)s, %(instance_id)s, %(name)s, %(connection_limit)s)
+RETURNING id
+
+-- name: add_role
+INSERT INTO howdah.roles (database_id, instance_id, name, kind, access, enabled, connection_limit, valid_until,
+                          short_lived, twin_of)
+SELECT d.id, d.instance_id, %(name)s, %(kind)s, %(access)s, %(enabled)s, %(connection_limit)s, %(valid_until)s,
+       %(short_lived)s, %(twin_of)s
+  FROM howdah.databases d
+  JOIN howdah.apps a ON a.id = d.app_id
+ WHERE a.name = %(app)s AND d.name = %(database)s
+
+-- name: remove_role
+DELETE FROM howdah.roles r USING howdah.databases d, howdah.apps a
+ WHERE d.id = r.database_id AND a.id = d.app_id AND a.name = %(app)s AND r.name = %(name)s
+
+-- name: forget_unmade
+-- An app of which nothing was made: no role, no database.
+DELETE FROM howdah.apps a
+ WHERE a.name = %(app)s AND a.state = 'creating'
+   AND NOT EXISTS (SELECT FROM howdah.databases d LEFT JOIN howdah.roles r ON r.database_id = d.id
+                    WHERE d.app_id = a.id AND (d.oid IS NOT NULL OR r.oid IS NOT NULL))
+
+-- name: set_role_oid
+UPDATE howdah.roles r SET oid = %(oid)s
+  FROM howdah.databases d, howdah.apps a
+ WHERE d.id = r.database_id AND a.id = d.app_id AND a.name = %(app)s AND r.name = %(name)s
+
+-- name: set_database_oid
+UPDATE howdah.databases d SET oid = %(oid)s
+  FROM howdah.apps a
+ WHERE a.id = d.app_id AND a.name = %(app)s AND d.name = %(name)s
+
+-- name: set_ready
+UPDATE howdah.apps SET state = 'ready' WHERE name = %(app)s
+
+-- name: set_delivered
+UPDATE howdah.apps SET delivered_at = coalesce(delivered_at, now()) WHERE name = %(app)s
+
+-- name: set_passwords_changed
+UPDATE howdah.roles r SET password_changed_at = now()
+  FROM howdah.databases d, howdah.apps a
+ WHERE d.id = r.database_id AND a.id = d.app_id AND a.name = %(app)s AND r.name = ANY (%(logins)s)
+
+-- name: set_activity
+UPDATE howdah.databases d SET last_activity_at = greatest(d.last_activity_at, s.at)
+  FROM unnest(%(names)s::text[], %(times)s::timestamptz[]) AS s (name, at)
+ WHERE d.name = s.name AND d.instance_id = (SELECT id FROM howdah.instances WHERE name = %(instance)s)
