@@ -72,7 +72,9 @@ class Howdah:
             options.pop("stdin")
         done = subprocess.run([HOWDAH, *arguments], capture_output=True, text=True, **options)
         if check and done.returncode != 0:
-            raise AssertionError(f"howdah {' '.join(arguments)} exited {done.returncode}:\n{done.stdout}{done.stderr}")
+            raise AssertionError(
+                f"howdah {' '.join(arguments)} exited {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
         return done
 
     def json(self, *arguments: str) -> Any:

@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 
+import click
 import pytest
 
 from howdah.cli import render
@@ -62,12 +63,28 @@ def test_names_cannot_drive_the_terminal() -> None:
 def test_rich_table_shows_brackets_and_escapes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     render.show_table([Column("T"), Column("N", right=True)], [["[red]x\x1b", "1"]])
-    out = capsys.readouterr().out
+    out = click.unstyle(capsys.readouterr().out)
     assert "[red]x\\x1b" in out
     assert "\x1b" not in out
+
+
+def test_a_narrow_terminal_gets_listings_broken_and_names_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "25")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    name = "n" * 40
+    render.show_table([Column("N"), Column("L", listing=True)], [["a", "first_login, second_login"]])
+    render.show_table([Column("N"), Column("L", listing=True)], [[name, "first, second"]])
+    lines = [line.rstrip() for line in click.unstyle(capsys.readouterr().out).splitlines()]
+    assert lines == [
+        *("N  L", "a  first_login,", "   second_login"),
+        *(f"N{' ' * 41}L", f"{name}  first,", f"{' ' * 42}second"),
+    ]
 
 
 def test_error_in_postgresqls_shape(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from howdah.cli.client import url_path
 from howdah.cli.delivery import deliver, env_file, env_option, with_urls
 from howdah.cli.here import Here, app_argument, output_option
 from howdah.cli.logins import show_logins
-from howdah.cli.render import Column, number, say, show_json, show_notices, show_table, size, when, words
+from howdah.cli.render import Column, say, share, show_json, show_notices, show_table, size, when, words
 
 _EXAMPLES = """\b
 Examples:
@@ -53,7 +53,8 @@ def create(here: Here, app: str, env: Path | None, dry_run: bool, output: str) -
             show_notices(answer.get("notices"))
         deliver(answer, output, target)
     if output == "table":
-        say(f"The passwords are shown only now. `{here.command(f'password {app}')}` mints a new one.")
+        only = "howdah keeps no password." if env else "The passwords are shown only now."
+        say(f"{only} `{here.command(f'password {app}')}` mints a new one.")
         say(f"Next: {here.command(f'psql {app}')}")
         say(f"      {here.command(f'tables {app}')}")
 
@@ -93,8 +94,7 @@ def list_apps(here: Here, output: str) -> None:
         Column("DATABASE"),
         Column("SIZE", right=True),
         Column("CONNECTIONS", right=True),
-        Column("LIMIT", right=True),
-        Column("LOGINS"),
+        Column("LOGINS", listing=True),
         Column("STATE"),
         Column("CREATED"),
     ]
@@ -103,8 +103,7 @@ def list_apps(here: Here, output: str) -> None:
             app["app"],
             app["database"],
             size(app["size_bytes"]),
-            number(app["connections"]),
-            number(app["connection_limit"]),
+            share(app["connections"], app["connection_limit"]),
             words(app["logins"]),
             app["state"],
             when(app["created_at"]),
@@ -124,7 +123,6 @@ def info(here: Here, app: str, output: str) -> None:
     if output == "json":
         show_json(answer)
         return
-    limit = answer["connection_limit"]
     render.show_facts(
         [
             ("App", answer["app"]),
@@ -132,7 +130,7 @@ def info(here: Here, app: str, output: str) -> None:
             ("State", answer["state"]),
             ("Owner", answer["owner"] or "-"),
             ("Size", size(answer["size_bytes"])),
-            ("Connections", number(answer["connections"]) + (f" of {limit}" if limit >= 0 else "")),
+            ("Connections", share(answer["connections"], answer["connection_limit"])),
             ("Encoding", answer["encoding"] or "-"),
             ("Locale", answer["locale"] or "-"),
             ("Created", when(answer["created_at"])),

@@ -11,7 +11,7 @@ import click
 from howdah.cli.client import url_path
 from howdah.cli.delivery import deliver, env_file, env_option, with_urls
 from howdah.cli.here import Here, app_argument, output_option
-from howdah.cli.render import Column, number, say, show_json, show_notices, show_table, when, words
+from howdah.cli.render import Column, say, share, show_json, show_notices, show_table, when, words
 
 
 @click.command()
@@ -34,16 +34,17 @@ def logins(here: Here, app: str | None, output: str) -> None:
 
 def show_logins(logins: Sequence[dict[str, Any]], *, with_app: bool) -> None:
     """The table of logins, for `logins` and for `info`."""
+    attributes = any(login["attributes"] for login in logins)
+    valid_until = any(login["valid_until"] for login in logins)
     columns = [
         Column("LOGIN"),
         *([Column("APP")] if with_app else []),
         Column("ACCESS"),
-        Column("MEMBER OF"),
-        Column("ATTRIBUTES"),
+        Column("MEMBER OF", listing=True),
+        *([Column("ATTRIBUTES", listing=True)] if attributes else []),
         Column("SESSIONS", right=True),
-        Column("LIMIT", right=True),
         Column("PASSWORD CHANGED"),
-        Column("VALID UNTIL"),
+        *([Column("VALID UNTIL")] if valid_until else []),
     ]
     rows = [
         [
@@ -51,11 +52,10 @@ def show_logins(logins: Sequence[dict[str, Any]], *, with_app: bool) -> None:
             *([login["app"] or "-"] if with_app else []),
             login["access"] or "-",
             words(login["member_of"]),
-            words(login["attributes"]),
-            number(login["open_sessions"]),
-            number(login["connection_limit"]),
+            *([words(login["attributes"])] if attributes else []),
+            share(login["open_sessions"], login["connection_limit"]),
             _password_state(login),
-            when(login["valid_until"]),
+            *([when(login["valid_until"])] if valid_until else []),
         ]
         for login in logins
     ]
@@ -99,7 +99,7 @@ def password(here: Here, app: str, login: str | None, end_sessions: bool, env: P
             show_notices(answer.get("notices"))
         deliver(answer, output, target)
     if output == "table":
-        say("It is shown only now; the old one no longer opens a session.")
+        say(("" if env else "It is shown only now. ") + "The old one no longer opens a session.")
         if end_sessions:
             say(f"Sessions ended: {answer['sessions_ended']}.")
         else:

@@ -17,10 +17,11 @@ from howdah.domain.errors import HowdahError
 
 
 class Column(NamedTuple):
-    """A table's column; numbers stand to the right."""
+    """A table's column; numbers stand to the right, a `listing` of words may take several lines."""
 
     title: str
     right: bool = False
+    listing: bool = False
 
 
 def use_colour() -> bool | None:
@@ -74,6 +75,11 @@ def number(count: int | None) -> str:
     return "-" if count is None or count < 0 else str(count)
 
 
+def share(count: int | None, limit: int | None) -> str:
+    """How many there are, and of how many where there is a limit."""
+    return number(count) + ("" if limit is None or limit < 0 else f" of {limit}")
+
+
 def words(names: Sequence[str] | None) -> str:
     """Names in one cell."""
     return ", ".join(names) if names else "-"
@@ -89,7 +95,7 @@ def show_json(answer: Any) -> None:
 
 def show_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     """A table that fits the terminal, or plain aligned columns where there is none to fit."""
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
         _show_rich(columns, rows)
     else:
         click.echo(plain_table(columns, rows))
@@ -112,13 +118,25 @@ def _show_rich(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
-    for row in rows:
-        # Text, not markup: a name may well hold [brackets].
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    Console(highlight=False).print(table)
+    def build(separator: str) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for column in columns:
+            table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
+        for row in rows:
+            cells = zip(columns, map(printable, row), strict=True)
+            # Text, not markup: a name may well hold [brackets].
+            table.add_row(*(Text(c.replace(", ", separator) if column.listing else c) for column, c in cells))
+        return table
+
+    def width(table: Table) -> int:
+        return console.measure(table, options=console.options.update(width=10_000)).maximum
+
+    console = Console(highlight=False)
+    table = build(", ")
+    if width(table) > console.width:
+        table = build(",\n")
+    # What is still too wide is left to the terminal to break: no name is cut.
+    Console(highlight=False, width=max(console.width, width(table))).print(table)
 
 
 def show_facts(facts: Sequence[tuple[str, str]], *, indent: str = "") -> None:

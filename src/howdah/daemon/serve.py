@@ -138,9 +138,9 @@ class ControlPlane:
             self._serving = True
             if self._stop.is_set():
                 raise Stopped
+            instance = asdict(platform.instance_info())
             # From here on PostgreSQL outlives us.
             undo.pop_all()
-        instance = asdict(platform.instance_info())
         self._report.ready({"already_running": False, "pid": os.getpid(), "instance": instance})
         log.info("ready", pid=os.getpid())
         return self._serve(lock, server, platform, door)

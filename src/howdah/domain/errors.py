@@ -40,6 +40,7 @@ CODES: dict[str, Category] = {
     "name_in_use": CONFLICT,
     "identity_changed": CONFLICT,
     "database_invalid": CONFLICT,
+    "database_missing": CONFLICT,
     "busy": CONFLICT,
     "already_running": CONFLICT,
     "settings_differ": CONFLICT,

@@ -12,7 +12,7 @@ from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
 from howdah.instances.binaries import Binaries
 from howdah.instances.configuration import INCLUDES, home_of
-from howdah.instances.files import check_reachable, make_parents, sync_folder, write_file
+from howdah.instances.files import check_reachable, make_parents, read_file, sync_folder, write_file
 from howdah.instances.machine import MB
 from howdah.instances.settings import EmbeddedSettings
 from howdah.postgres.programs import ServiceUser, clean_environment
@@ -159,8 +159,7 @@ def make_cluster(
                 if full
                 else "Is the disk writable and its file system one that PostgreSQL can use?",
             )
-        postgresql_conf = new / "postgresql.conf"
-        write_file(new, postgresql_conf.name, postgresql_conf.read_text(encoding="utf-8") + INCLUDES, user)
+        write_file(new, "postgresql.conf", read_file(new, "postgresql.conf") + INCLUDES, user)
         configure(new)
         if data.exists():
             data.rmdir()  # an empty folder the admin made

@@ -16,7 +16,7 @@ from howdah.instances.certificates import install_certificate
 from howdah.instances.cluster import SUPERUSER, check_cluster, is_made, make_cluster
 from howdah.instances.configuration import FILE, INCLUDES, Wanted, render_access, render_names, render_server
 from howdah.instances.control import signal_server, start_server, stop_server
-from howdah.instances.files import disk_errors, write_file
+from howdah.instances.files import disk_errors, read_file, write_file
 from howdah.instances.layout import make_layout, make_root
 from howdah.instances.machine import cores, memory_bytes, sizing
 from howdah.instances.ports import check_port
@@ -202,7 +202,7 @@ class EmbeddedServer:
         names = render_names([user_name(os.geteuid()), user.name])
         for name, text in ((FILE, render_server(wanted)), ("pg_hba.conf", access), ("pg_ident.conf", names)):
             changed |= write_file(folder, name, text, user)
-        main = (folder / "postgresql.conf").read_text(encoding="utf-8", errors="surrogateescape")
+        main = read_file(folder, "postgresql.conf")
         if f"include = '{FILE}'" not in (line.strip() for line in main.splitlines()):
             changed |= write_file(folder, "postgresql.conf", main + INCLUDES, user)
         return changed

@@ -20,7 +20,7 @@ def write_file(folder: Path, name: str, content: str, user: ServiceUser, *, mode
     """
     directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        if _same(directory, name, content.encode(), user.uid, mode):
+        if _same(directory, name, content.encode(errors="surrogateescape"), user.uid, mode):
             return False
         temporary = f".{name}.howdah"
         with suppress(FileNotFoundError):
@@ -28,7 +28,7 @@ def write_file(folder: Path, name: str, content: str, user: ServiceUser, *, mode
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         descriptor = os.open(temporary, flags, 0o600, dir_fd=directory)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content.encode())
+            file.write(content.encode(errors="surrogateescape"))
             os.fchmod(descriptor, mode)
             if os.geteuid() != user.uid:
                 os.fchown(descriptor, user.uid, user.gid)
@@ -39,6 +39,17 @@ def write_file(folder: Path, name: str, content: str, user: ServiceUser, *, mode
     finally:
         os.close(directory)
     return True
+
+
+def read_file(folder: Path, name: str) -> str:
+    """The text of a plain file in `folder`; a link is refused, as `write_file` says. Raises `OSError`."""
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
+    finally:
+        os.close(directory)
+    with os.fdopen(descriptor, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
 
 
 def _same(directory: int, name: str, content: bytes, uid: int, mode: int) -> bool:

@@ -15,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 from howdah.domain.errors import HowdahError
 
+APPLICATION_NAME = "howdah"
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 60_000
 LOCK_TIMEOUT_MS = 10_000
@@ -40,7 +41,7 @@ class Connector:
             f"-c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS} -c default_transaction_read_only=off"
         )
         settings = {
-            "application_name": "howdah",
+            "application_name": APPLICATION_NAME,
             "connect_timeout": CONNECT_TIMEOUT_S,
             "options": options,
             **overrides,
@@ -68,3 +69,16 @@ def open_connection(conninfo: str) -> Connection:
             detail=str(error).strip(),
             hint="`howdah status` says what runs, `howdah logs` why something doesn't.",
         ) from None
+
+
+def end_orphans(connection: Connection) -> None:
+    """End control sessions that outlived their control plane, and wait until they are gone.
+
+    The server finishes a CREATE DATABASE whose client died, and keeps that session's locks meanwhile.
+    Only for a server that has no more than one control plane, and before that one works.
+    """
+    connection.execute(
+        """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+            WHERE usename = current_user AND application_name LIKE %s AND pid <> pg_backend_pid()""",
+        [f"{APPLICATION_NAME}%"],
+    )

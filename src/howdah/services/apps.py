@@ -40,6 +40,8 @@ class Apps:
         self._core = core
         self._operations = operations
         self._logins = logins
+        # Apps made by this process: their URLs are out or on the way, though not yet on record as delivered.
+        self._issued: set[str] = set()
 
     def create(self, app: str, actor: str, key: str | None = None) -> CreatedApp:
         """Make an app's database, groups and logins, and hand out URLs with new passwords.
@@ -49,7 +51,8 @@ class Apps:
         `invalid_name`, `app_exists`, `name_in_use`, `busy`, `statement_failed`.
         """
         database = new_database(app)
-        with self._operations.run("database.create", app, actor, key) as operation:
+        undelivered = self._undelivered(self._find(app))
+        with self._operations.run("database.create", app, actor, key, redo=undelivered) as operation:
             if operation.repeated is not None:
                 return _repeated(operation.repeated, str(operation.id))
             with self._core.session() as connection, app_lock(connection, app):
@@ -60,6 +63,7 @@ class Apps:
                     with self._core.store.connect() as stored:
                         app_store.forget_unmade(stored, app)
                     raise
+                self._issued.add(app)
             created = CreatedApp(
                 app=app,
                 database=record.database.name,
@@ -108,7 +112,8 @@ class Apps:
         extensions: list[ExtensionView] = []
         with self._core.session() as connection:
             row = catalog.databases(connection, [name]).get(name)
-            settings = [SettingView(**setting) for setting in catalog.settings(connection, name)]
+            idle = {role.name for role in record.database.logins if not role.enabled}
+            settings = [SettingView(**row) for row in catalog.settings(connection, name) if row["login"] not in idle]
             logins = self._logins.list(app, connection)
             if row is not None and row["size_bytes"] is not None:
                 with self._core.connector.connect(name) as inside:
@@ -129,8 +134,7 @@ class Apps:
         """What `create` would do where there is no such app yet, what `repair` would do where there is one."""
         database = new_database(app)
         with self._core.session() as connection:
-            with self._core.store.connect() as stored:
-                record = app_store.find_app(stored, app)
+            record = self._find(app)
             if record is not None:
                 return PlannedApp(app, self._core.loop.shown(self._core.loop.plan(connection, record)))
             self._check_free(connection, database)
@@ -143,25 +147,26 @@ class Apps:
     def repair(self, app: str, actor: str) -> RepairedApp:
         """Bring an app back to what is wanted; passwords stay as they are. Returns the statements that were run.
 
-        Raises HowdahError `app_not_found`, `identity_changed`, `database_invalid`, `busy`, `statement_failed`.
+        Raises HowdahError `app_not_found`, `identity_changed`, `database_invalid`, `database_missing`, `busy`,
+        `statement_failed`.
         """
         record = self._core.app(app)
         with self._operations.run("database.repair", app, actor) as operation:
             with self._core.session() as connection, app_lock(connection, app):
+                _check_not_missing(record, catalog.databases(connection, [record.database.name]))
                 done = self._core.loop.converge(connection, record, record.database.spec())
             operation.answer = {"statements": len(done)}
             return RepairedApp(app, self._core.loop.shown(done), str(operation.id))
 
     def _intend(self, connection: Connection, app: str, database: DatabaseRecord) -> bool:
         """Commit to the store what is about to be made; True where an earlier create is being taken up."""
-        with self._core.store.connect() as stored:
-            record = app_store.find_app(stored, app)
+        record = self._find(app)
         if record is None:
             self._check_free(connection, database)
             with self._core.store.connect() as stored:
                 app_store.add_app(stored, app, database)
             return False
-        if record.state == "ready" and record.delivered:
+        if record.state == "ready" and not self._undelivered(record):
             raise HowdahError(
                 "app_exists",
                 f'app "{app}" already exists',
@@ -169,6 +174,14 @@ class Apps:
                 hint=f"`howdah info {app}` shows it; `howdah password {app}` mints a new password.",
             )
         return True
+
+    def _find(self, app: str) -> AppRecord | None:
+        with self._core.store.connect() as stored:
+            return app_store.find_app(stored, app)
+
+    def _undelivered(self, record: AppRecord | None) -> bool:
+        """Whether the app was made and its URLs never left: the control plane died in between."""
+        return record is not None and not record.delivered and record.name not in self._issued
 
     def _check_free(self, connection: Connection, database: DatabaseRecord) -> None:
         spec = database.spec()
@@ -187,6 +200,17 @@ class Apps:
             app_store.set_ready(stored, app)
             app_store.set_passwords_changed(stored, app, names)
         return record, passwords
+
+
+def _check_not_missing(record: AppRecord, found: Mapping[str, Any]) -> None:
+    """An empty database in place of one that held data would hide the loss."""
+    if record.state == "ready" and record.database.name not in found:
+        raise HowdahError(
+            "database_missing",
+            f'database "{record.database.name}" of app "{record.name}" is gone',
+            detail="It was dropped by something else than howdah.",
+            hint="Restore it from a backup; howdah doesn't put an empty one in its place.",
+        )
 
 
 def _summary(record: AppRecord, row: dict[str, Any] | None) -> dict[str, Any]:

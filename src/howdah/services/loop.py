@@ -34,6 +34,12 @@ class Loop:
         record.database.check_identity(observed, self.server.control_role)
         return observed
 
+    def _claim(self, record: AppRecord, observed: ObservedDatabase) -> None:
+        """Put on record the OID of a database that was made and whose maker died before it could say so."""
+        if record.database.oid is None and observed.database is not None:
+            with self.store.connect() as stored:
+                app_store.set_database_oid(stored, record.name, record.database.name, observed.database.oid)
+
     def plan(self, connection: Connection, record: AppRecord) -> Plan:
         """The statements between what is and what is wanted; empty when there is no drift."""
         spec = record.database.spec()
@@ -46,17 +52,12 @@ class Loop:
         """
         done: list[Statement] = []
         for _ in range(_PASSES):
-            with self.store.connect() as stored:
-                record = app_store.get_app(stored, record.name)
-            plan = diff_database(spec, self.observe(connection, record, spec), self.server)
+            plan = self._next_plan(connection, record.name, spec)
             if not plan:
                 return done
             self._apply(connection, record, plan, done)
             spec = _without_verifiers(spec)
-        with self.store.connect() as stored:
-            record = app_store.get_app(stored, record.name)
-        left = diff_database(spec, self.observe(connection, record, spec), self.server)
-        if left:
+        if left := self._next_plan(connection, record.name, spec):
             raise HowdahError(
                 "statement_failed",
                 f'app "{record.name}" does not come to rest',
@@ -65,6 +66,13 @@ class Loop:
                 hint="Something else changes the same roles or privileges: see who, then `howdah repair`.",
             )
         return done
+
+    def _next_plan(self, connection: Connection, app: str, spec: DatabaseSpec) -> Plan:
+        with self.store.connect() as stored:
+            record = app_store.get_app(stored, app)
+        observed = self.observe(connection, record, spec)
+        self._claim(record, observed)
+        return diff_database(spec, observed, self.server)
 
     def converge_login(
         self, connection: Connection, record: AppRecord, spec: DatabaseSpec, login: str

@@ -40,15 +40,22 @@ class Operations:
 
     @contextmanager
     def run(
-        self, kind: str, app: str, actor: str, key: str | None = None, request: dict[str, Any] | None = None
+        self,
+        kind: str,
+        app: str,
+        actor: str,
+        key: str | None = None,
+        *,
+        redo: bool = False,
     ) -> Iterator[Operation]:
         """Record an operation around the block; what the block raises is recorded and raised again.
 
         With an idempotency `key` that is on record: the stored answer comes as `repeated` where that
-        operation is done, it is taken up again where it failed or was interrupted. Raises HowdahError `busy`
-        where it still runs and `idempotency_key_reused` where the key belongs to another request.
+        operation is done, it is taken up again where it failed or was interrupted (or, with `redo`, in any case).
+        Raises HowdahError `busy` where it still runs and `idempotency_key_reused` where the key belongs to
+        another request.
         """
-        operation = self._begin(kind, app, actor, key, request or {})
+        operation = self._begin(kind, app, actor, key, redo)
         if operation.repeated is not None:
             yield operation
             return
@@ -66,33 +73,28 @@ class Operations:
             with self._guard:
                 self._active.discard(operation.id)
 
-    def _begin(self, kind: str, app: str, actor: str, key: str | None, request: dict[str, Any]) -> Operation:
+    def _begin(self, kind: str, app: str, actor: str, key: str | None, redo: bool) -> Operation:
         operation = Operation(uuid4())
         with self._guard, self._store.connect() as connection:
-            if operation_store.add(connection, operation.id, kind, app, actor, key, request):
+            if operation_store.add(connection, operation.id, kind, app, actor, key):
                 self._active.add(operation.id)
                 return operation
             assert key is not None
             earlier = operation_store.by_key(connection, key)
             assert earlier is not None
-            return self._again(connection, earlier, (kind, app, request))
+            if (earlier.kind, earlier.app) != (kind, app):
+                raise HowdahError(
+                    "idempotency_key_reused",
+                    "that idempotency key belongs to another request",
+                    hint="Use a new key for each thing you ask for; only a retry of the same request repeats it.",
+                )
+            return self._again(connection, earlier, redo)
 
-    def _again(
-        self, connection: psycopg.Connection[Any], earlier: OperationRecord, asked: tuple[str, str, dict[str, Any]]
-    ) -> Operation:
-        if (earlier.kind, earlier.app, earlier.request) != asked:
-            raise HowdahError(
-                "idempotency_key_reused",
-                "that idempotency key belongs to another request",
-                hint="Use a new key for each thing you ask for; only a retry of the same request repeats it.",
-            )
-        if earlier.state == "done":
+    def _again(self, connection: psycopg.Connection[Any], earlier: OperationRecord, redo: bool) -> Operation:
+        if earlier.state == "done" and not redo:
             return Operation(earlier.id, repeated=earlier.answer or {})
         if earlier.id in self._active:
             raise HowdahError("busy", "that request is still being worked on", hint="Ask again in a moment.")
-        if earlier.state == "running":
-            # Its end could not be recorded: the server was away.
-            operation_store.finish(connection, earlier.id, "interrupted")
         operation_store.restart(connection, earlier.id)
         self._active.add(earlier.id)
         return Operation(earlier.id)

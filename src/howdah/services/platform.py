@@ -12,7 +12,7 @@ from howdah.domain.views import InstanceInfo
 from howdah.instances.embedded import EmbeddedServer
 from howdah.postgres import catalog
 from howdah.postgres.apply import Recorder, apply
-from howdah.postgres.connections import Connector
+from howdah.postgres.connections import Connector, end_orphans
 from howdah.postgres.observe import observe_server, observe_shared
 from howdah.services.apps import Apps
 from howdah.services.core import Core
@@ -46,13 +46,15 @@ class Platform:
         Raises HowdahError `server_down`, `store`, `statement_failed`.
         """
         connector = Connector(self._instance.conninfo(), maintenance="postgres")
+        with connector.connect() as connection:
+            end_orphans(connection)
         self.store = Store(connector)
         self.store.open(progress)
         with connector.connect() as connection:
             server = observe_server(connection)
             shared = observe_shared(connection, [], [connector.maintenance, "template1", STORE_DATABASE])
             plan = diff_maintenance(shared.databases.values(), {STORE_DATABASE: {AUDIT_ROLE: frozenset({"CONNECT"})}})
-            apply(connector, connection, plan, Recorder(executed=lambda s: progress(s.description)))
+            apply(connector, connection, plan, Recorder())
         with self.store.connect() as stored:
             app_store.ensure_instance(stored, connector.maintenance)
         core = Core(self._home, self._instance, connector, self.store, server, Loop(connector, self.store, server))

@@ -26,15 +26,12 @@ class OperationRecord:
     started_at: datetime
     finished_at: datetime | None
     error: dict[str, str | None] | None
-    request: dict[str, Any] | None = None
     answer: dict[str, Any] | None = None
 
 
-def add(
-    connection: Connection, id: UUID, kind: str, app: str | None, actor: str, key: str | None, request: dict[str, Any]
-) -> bool:
+def add(connection: Connection, id: UUID, kind: str, app: str | None, actor: str, key: str | None) -> bool:
     """Record a new operation as running; False when its idempotency key is on record already."""
-    parameters = {"id": id, "kind": kind, "app": app, "actor": actor, "key": key, "request": Jsonb(request)}
+    parameters = {"id": id, "kind": kind, "app": app, "actor": actor, "key": key}
     return connection.execute(_SQL["add"], parameters).fetchone() is not None
 
 
@@ -43,9 +40,9 @@ def by_key(connection: Connection, key: str) -> OperationRecord | None:
         return cursor.execute(_SQL["by_key"], {"key": key}).fetchone()
 
 
-def restart(connection: Connection, id: UUID) -> bool:
-    """Take up a failed or interrupted operation again; False when it is neither (any more)."""
-    return connection.execute(_SQL["restart"], {"id": id}).fetchone() is not None
+def restart(connection: Connection, id: UUID) -> None:
+    """Take an operation up again that isn't at work (any more)."""
+    connection.execute(_SQL["restart"], {"id": id})
 
 
 def finish(

@@ -61,7 +61,6 @@ CREATE TABLE howdah.operations (
     actor           text NOT NULL,
     state           text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'done', 'failed', 'interrupted')),
     idempotency_key text UNIQUE,
-    request         jsonb NOT NULL DEFAULT '{}',
     answer          jsonb,
     error           jsonb,
     started_at      timestamptz NOT NULL DEFAULT now(),

@@ -1,17 +1,15 @@
 -- name: add
-INSERT INTO howdah.operations (id, kind, app, actor, idempotency_key, request)
-VALUES (%(id)s, %(kind)s, %(app)s, %(actor)s, %(key)s, %(request)s)
+INSERT INTO howdah.operations (id, kind, app, actor, idempotency_key)
+VALUES (%(id)s, %(kind)s, %(app)s, %(actor)s, %(key)s)
 ON CONFLICT (idempotency_key) DO NOTHING
 RETURNING id
 
 -- name: by_key
-SELECT id, kind, app, actor, state, started_at, finished_at, error, request, answer
+SELECT id, kind, app, actor, state, started_at, finished_at, error, answer
   FROM howdah.operations WHERE idempotency_key = %(key)s
 
 -- name: restart
-UPDATE howdah.operations SET state = 'running', error = NULL, finished_at = NULL
- WHERE id = %(id)s AND state IN ('failed', 'interrupted')
-RETURNING id
+UPDATE howdah.operations SET state = 'running', error = NULL, finished_at = NULL, started_at = now() WHERE id = %(id)s
 
 -- name: finish
 UPDATE howdah.operations

@@ -1,0 +1,66 @@
+"""Node.js and pg: real scripts, run as an app is run."""
+
+from typing import Any
+
+import pytest
+
+from tests.clients import shop
+from tests.clients.conftest import RunNode
+from tests.support import App
+
+
+@pytest.fixture(scope="module")
+def story(app: App, node: RunNode) -> dict[str, Any]:
+    return node(
+        "shop.mjs",
+        app.url,
+        {
+            "schema": shop.SCHEMA,
+            "ada": shop.ADA,
+            "grace": shop.GRACE,
+            "products": shop.PRODUCTS,
+            "orders": shop.ORDERS,
+            "upsert": shop.UPSERT,
+            "violations": {name: statement for name, (statement, _, _) in shop.VIOLATIONS.items()},
+            "indexes": shop.INDEXES,
+        },
+    )
+
+
+@pytest.mark.parametrize("step", shop.STORY)
+def test_story(story: dict[str, Any], step: str) -> None:
+    assert story[step] == shop.STORY[step]
+
+
+def test_pool(app: App, node: RunNode) -> None:
+    """Forty pieces of work share four connections; one that fails breaks no other."""
+    outcome = node("pool.mjs", app.url)
+    backends = outcome.pop("backends")
+    assert outcome == {"n": 40, "total": 4, "waiting": 0, "error": "22012"}
+    assert 1 <= backends <= 4
+
+
+@pytest.mark.parametrize("name", shop.EXTENSIONS)
+def test_extension(app: App, node: RunNode, name: str) -> None:
+    available, created, used = node(
+        "queries.mjs",
+        app.url,
+        [
+            {"statement": shop.IS_TRUSTED.format(name=name)},
+            {"statement": f"CREATE EXTENSION {name}"},
+            {"statement": shop.EXTENSIONS[name].query},
+        ],
+    )
+    trusted = available["rows"][0][0] if available["rows"] else None
+    if "code" in created:
+        outcome = ["refused", created["code"], created["message"]]
+    else:
+        outcome = ["used", used["rows"][0][0]]
+    assert outcome == shop.extension_outcome(trusted, name)
+
+
+def test_a_wrong_password_is_refused(app: App, node: RunNode) -> None:
+    head, tail = app.url.rsplit("@", 1)
+    wrong = f"{head[:-1]}{'a' if head[-1] != 'a' else 'b'}@{tail}"
+    ((outcome),) = node("queries.mjs", wrong, [{"statement": "SELECT 1"}])
+    assert outcome["code"] == "28P01"

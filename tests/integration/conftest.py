@@ -1,0 +1,43 @@
+"""Services on a real server, without the control plane's process around them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from howdah.domain.home import Home
+from howdah.instances.embedded import EmbeddedServer
+from howdah.instances.settings import EmbeddedSettings
+from howdah.services.platform import Platform
+from tests.support import PG_BIN, free_port, open_folder
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Home]:
+    with open_folder() as folder:
+        yield Home(folder / "home")
+
+
+@pytest.fixture(scope="session")
+def server(home: Home) -> Iterator[EmbeddedServer]:
+    """A server of howdah's own making; it may lose data in a crash, so that tests are quick."""
+    server = EmbeddedServer(home, EmbeddedSettings(port=free_port(), pg_bin=PG_BIN))
+    server.prepare(_quiet)
+    Path(server.data_directory, "custom.conf").write_text("fsync = off\nfull_page_writes = off\n")
+    server.start(_quiet)
+    try:
+        yield server
+    finally:
+        server.stop(_quiet)
+
+
+@pytest.fixture(scope="session")
+def platform(home: Home, server: EmbeddedServer) -> Iterator[Platform]:
+    platform = Platform(home, server)
+    platform.open(_quiet)
+    yield platform
+    platform.close()
+
+
+def _quiet(_step: str) -> None:
+    pass
