@@ -80,6 +80,10 @@ class Howdah:
     def json(self, *arguments: str) -> Any:
         return json.loads(self.run(*arguments, "-o", "json").stdout)
 
+    def json_status(self) -> Any:
+        """`status`, whatever it finds."""
+        return json.loads(self.run("status", "-o", "json", check=False).stdout)
+
     def up(self, *options: str) -> None:
         own = ["--pg-bin", PG_BIN] if PG_BIN else []
         self.run("up", "--port", str(self.port), *own, *options)

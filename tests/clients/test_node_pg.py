@@ -35,9 +35,10 @@ def test_story(story: dict[str, Any], step: str) -> None:
 def test_pool(app: App, node: RunNode) -> None:
     """Forty pieces of work share four connections; one that fails breaks no other."""
     outcome = node("pool.mjs", app.url)
-    backends = outcome.pop("backends")
-    assert outcome == {"n": 40, "total": 4, "waiting": 0, "error": "22012"}
-    assert 1 <= backends <= 4
+    # The pool closes a connection whose query failed.
+    assert outcome.pop("total") in (3, 4)
+    assert 1 <= outcome.pop("backends") <= 4
+    assert outcome == {"n": 40, "waiting": 0, "error": "22012"}
 
 
 @pytest.mark.parametrize("name", shop.EXTENSIONS)

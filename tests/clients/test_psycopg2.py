@@ -155,7 +155,8 @@ def test_story(story: dict[str, Any], step: str) -> None:
 
 def test_native_types(story: dict[str, Any], connection: Connection) -> None:
     ((identity, created, price),) = ask(
-        connection, "SELECT c.id, c.created_at, p.price FROM customers AS c, products AS p WHERE sku = 'P-005' LIMIT 1"
+        connection,
+        "SELECT c.id, c.created_at, p.price FROM customers AS c, products AS p WHERE sku = 'P-005' LIMIT 1",
     )
     assert isinstance(identity, uuid.UUID)
     assert created.tzinfo is not None

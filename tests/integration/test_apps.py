@@ -171,7 +171,7 @@ def dying(platform: Platform, statements: int) -> Callable[[], None]:
 
 
 def test_a_create_that_died_anywhere_is_taken_up(platform: Platform) -> None:
-    length = len(platform.apps.plan("cut").statements)
+    length = len(platform.apps.plan_create("cut").statements)
     assert length > 40
     for position in range(length):
         app = f"cut{position}"
@@ -186,7 +186,7 @@ def test_a_create_that_died_anywhere_is_taken_up(platform: Platform) -> None:
         created = platform.apps.create(app, "test")
         assert created.resumed is True
         assert created.notices == []
-        assert platform.apps.plan(app).statements == []
+        assert platform.apps.plan_repair(app).statements == []
         if position % 10 == 0:
             assert works(created)
     with platform._core.session() as connection:
@@ -202,7 +202,7 @@ def _role_names(app: str) -> set[str]:
 
 def test_a_database_whose_maker_died_before_recording_it_is_taken_up(platform: Platform) -> None:
     """The server finishes CREATE DATABASE though its client is gone: the database stands, its OID on no record."""
-    plan = platform.apps.plan("orphaned").statements
+    plan = platform.apps.plan_create("orphaned").statements
     position = next(i for i, s in enumerate(plan) if s.sql.startswith("CREATE DATABASE"))
     revive = dying(platform, position)
     with pytest.raises(KeyboardInterrupt):

@@ -201,11 +201,12 @@ def test_crashed_postgres_comes_back(daemon: Daemon) -> None:
     assert status["postgres"]["pid"] != server
 
 
-def test_up_told_to_stop_takes_back_what_it_started(daemon: Daemon) -> None:
+@pytest.mark.parametrize("moment", ["Copying", "Making a", "Starting PostgreSQL", "migration", "Opening the API"])
+def test_up_told_to_stop_takes_back_what_it_started(daemon: Daemon, moment: str) -> None:
     process, reading = daemon.start("up", "--port", str(daemon.port))
     with os.fdopen(reading, "rb") as lines:
         for line in lines:
-            if b"Starting PostgreSQL" in line:
+            if moment in line.decode():
                 process.terminate()
                 break
         rest = [json.loads(line) for line in lines]

@@ -84,7 +84,7 @@ def test_a_short_lived_login_acts_as_the_owner_and_leaves_nothing(platform: Plat
         session.execute("SET ROLE NONE")
         session.execute("CREATE SCHEMA own")
         session.execute("CREATE TABLE own.t (id int)")
-    assert platform.apps.plan("visited").statements != [], "what it owns is drift while it lives"
+    assert platform.apps.plan_repair("visited").statements != [], "what it owns is drift while it lives"
     platform.sessions.end("visited", opened.login, "test")
     assert not role_exists(platform, opened.login)
     assert platform.sessions.open("visited", Access.READONLY, "test").login != opened.login
@@ -97,9 +97,9 @@ def test_an_open_psql_is_no_drift(platform: Platform) -> None:
     platform.apps.create("browsed", "test")
     opened = platform.sessions.open("browsed", Access.OWNER, "test")
     with psycopg.connect(conninfo(opened)):
-        assert platform.apps.plan("browsed").statements == []
+        assert platform.apps.plan_repair("browsed").statements == []
     platform.sessions.end("browsed", opened.login, "test")
-    assert platform.apps.plan("browsed").statements == []
+    assert platform.apps.plan_repair("browsed").statements == []
 
 
 def test_a_read_only_short_lived_login_can_change_nothing(platform: Platform) -> None:

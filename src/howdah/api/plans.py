@@ -1,5 +1,7 @@
 """Plans: what would be done, as named statements, and nothing is changed."""
 
+from typing import Literal
+
 from fastapi import APIRouter
 from pydantic import BaseModel
 
@@ -12,9 +14,12 @@ router = APIRouter(prefix="/plans", tags=["plans"])
 
 class PlanRequest(BaseModel):
     app: str
+    change: Literal["create", "repair"] = "create"
 
 
-@router.post("", responses=problems(409))
+@router.post("", responses=problems(404, 409))
 def plan(request: PlanRequest, platform: PlatformDependency) -> PlannedApp:
-    """The statements that create would run for a new app, or repair for an existing one; secrets are masked."""
-    return platform.apps.plan(request.app)
+    """The statements that create or repair would run now; secrets are masked."""
+    if request.change == "repair":
+        return platform.apps.plan_repair(request.app)
+    return platform.apps.plan_create(request.app)

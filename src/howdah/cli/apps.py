@@ -1,4 +1,4 @@
-"""`create`, `list` and `info`: apps and their databases."""
+"""`create`, `list`, `info` and `repair`: apps and their databases."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def create(here: Here, app: str, env: Path | None, dry_run: bool, output: str) -
     """
     client = here.client()
     if dry_run:
-        _show_plan(client.post("/plans", {"app": app}, changes=False), output)
+        _show_plan(client.post("/plans", {"app": app, "change": "create"}, changes=False), output)
         return
     with env_file(env) as target:
         try:
@@ -57,6 +57,30 @@ def create(here: Here, app: str, env: Path | None, dry_run: bool, output: str) -
         say(f"{only} `{here.command(f'password {app}')}` mints a new one.")
         say(f"Next: {here.command(f'psql {app}')}")
         say(f"      {here.command(f'tables {app}')}")
+
+
+@click.command()
+@app_argument()
+@click.option("--dry-run", is_flag=True, help="Print the drift, one SQL statement a line, and change nothing.")
+@output_option("table", "json")
+@click.pass_obj
+def repair(here: Here, app: str, dry_run: bool, output: str) -> None:
+    """Bring APP back to what is wanted: roles, owners, privileges.
+
+    What differs (the drift) was changed by something else than howdah. Passwords and data stay as they are.
+    """
+    client = here.client()
+    if dry_run:
+        _show_plan(client.post("/plans", {"app": app, "change": "repair"}, changes=False), output)
+        return
+    answer = client.post(url_path("apps", app, "repair"), {})
+    if output == "json":
+        show_json(answer)
+        return
+    for statement in answer["statements"]:
+        click.echo(plan_line(statement))
+    done = len(answer["statements"])
+    say(f"Repaired: {done} statement{'s' if done != 1 else ''}." if done else f"{app} is as it should be.")
 
 
 def _show_plan(plan: dict[str, Any], output: str) -> None:

@@ -22,7 +22,7 @@ BROKEN_PIPE = 128 + signal.SIGPIPE
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "The server": (instance.up, instance.down, instance.status, logs.logs),
-    "Apps": (apps.create, apps.list_apps, apps.info, tables.tables, psql.psql),
+    "Apps": (apps.create, apps.list_apps, apps.info, apps.repair, tables.tables, psql.psql),
     "Logins": (logins.logins, logins.password),
     "howdah's work": (operations.operations,),
 }

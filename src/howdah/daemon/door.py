@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from howdah.api.peer import PeerProtocol
 from howdah.domain.errors import HowdahError
 
 
@@ -48,6 +49,7 @@ class Door:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
+                http=PeerProtocol,
                 access_log=False,
                 log_config=None,
                 lifespan="on",

@@ -74,6 +74,13 @@ def make_folder(path: Path, mode: int, user: ServiceUser | None = None) -> None:
         made = False
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except PermissionError as error:
+        raise HowdahError(
+            "home",
+            f"{path} is closed to this user",
+            detail=f"{error.strerror}.",
+            hint="Run howdah as the user that made this home, or choose another with HOWDAH_HOME.",
+        ) from error
     except OSError as error:
         raise HowdahError(
             "home",

@@ -31,12 +31,12 @@ def make_layout(home: Home, user: ServiceUser) -> None:
         make_folder(home.secrets, 0o700)
         make_folder(home.tls, passable)
         make_folder(home.session_files, 0o700)
-        make_folder(home.logs, 0o700)
-        if os.geteuid() != user.uid:
-            # PostgreSQL writes its logs here as well. Sticky: it can neither remove nor replace howdah's own,
-            # which root opens by name.
-            os.chown(home.logs, 0, user.gid, follow_symlinks=False)
-            home.logs.chmod(0o1770)
+        shared = os.geteuid() != user.uid
+        # PostgreSQL writes its logs here as well. Sticky: it can neither remove nor replace howdah's own, which
+        # root opens by name.
+        make_folder(home.logs, 0o1770 if shared else 0o700)
+        if shared:
+            os.chown(home.logs, -1, user.gid, follow_symlinks=False)
         make_folder(home.postgres_socket_directory, 0o700, user)
     check_reachable(home.run.resolve(), user, code="home", what="this home's sockets")
     check_reachable(home.root, user, code="home", what="this home")

@@ -9,6 +9,7 @@ import structlog
 from howdah.domain.diff import diff_database
 from howdah.domain.errors import HowdahError
 from howdah.domain.observed import ObservedDatabase
+from howdah.domain.plans import MASK
 from howdah.domain.records import AppRecord, DatabaseRecord, name_in_use, new_database
 from howdah.domain.specs import Access
 from howdah.domain.views import (
@@ -130,19 +131,28 @@ class Apps:
             login_details=logins,
         )
 
-    def plan(self, app: str) -> PlannedApp:
-        """What `create` would do where there is no such app yet, what `repair` would do where there is one."""
+    def plan_create(self, app: str) -> PlannedApp:
+        """What `create` would do now. Raises what `create` raises before it changes anything."""
         database = new_database(app)
+        record = self._find(app)
+        # The plan shows where the passwords are set; the ones of a real create don't exist yet.
+        verifiers = {login.name: MASK for login in database.logins if login.enabled}
         with self._core.session() as connection:
-            record = self._find(app)
             if record is not None:
-                return PlannedApp(app, self._core.loop.shown(self._core.loop.plan(connection, record)))
-            self._check_free(connection, database)
-            nothing = ObservedDatabase({}, frozenset(), frozenset(), None, None, {}, {})
-            # The plan shows where the passwords are set; the ones of a real create don't exist yet.
-            verifiers = {login.name: "********" for login in database.logins if login.enabled}
-            plan = diff_database(database.spec(verifiers=verifiers), nothing, self._core.server)
+                self._check_takeable(record)
+                observed = self._core.loop.observe(connection, record, record.database.spec())
+            else:
+                self._check_free(connection, database)
+                observed = ObservedDatabase({}, frozenset(), frozenset(), None, None, {}, {})
+        plan = diff_database(database.spec(verifiers=verifiers), observed, self._core.server)
         return PlannedApp(app, self._core.loop.shown(plan))
+
+    def plan_repair(self, app: str) -> PlannedApp:
+        """The drift of an app: what `repair` would do now. Raises what `repair` raises before it changes anything."""
+        record = self._core.app(app)
+        with self._core.session() as connection:
+            _check_not_missing(record, catalog.databases(connection, [record.database.name]))
+            return PlannedApp(app, self._core.loop.shown(self._core.loop.plan(connection, record)))
 
     def repair(self, app: str, actor: str) -> RepairedApp:
         """Bring an app back to what is wanted; passwords stay as they are. Returns the statements that were run.
@@ -166,6 +176,12 @@ class Apps:
             with self._core.store.connect() as stored:
                 app_store.add_app(stored, app, database)
             return False
+        self._check_takeable(record)
+        return True
+
+    def _check_takeable(self, record: AppRecord) -> None:
+        """A create may take up an app that was never finished, or whose URLs never left."""
+        app = record.name
         if record.state == "ready" and not self._undelivered(record):
             raise HowdahError(
                 "app_exists",
@@ -173,7 +189,6 @@ class Apps:
                 detail="Its URLs were handed out when it was made, and howdah keeps no password.",
                 hint=f"`howdah info {app}` shows it; `howdah password {app}` mints a new password.",
             )
-        return True
 
     def _find(self, app: str) -> AppRecord | None:
         with self._core.store.connect() as stored:
