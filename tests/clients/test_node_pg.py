@@ -53,10 +53,8 @@ def test_extension(app: App, node: RunNode, name: str) -> None:
         ],
     )
     trusted = available["rows"][0][0] if available["rows"] else None
-    if "code" in created:
-        outcome = ["refused", created["code"], created["message"]]
-    else:
-        outcome = ["used", used["rows"][0][0]]
+    refused = ["refused", created["code"], created["message"]] if "code" in created else None
+    outcome = refused or ["used", used["rows"][0][0]]
     assert outcome == shop.extension_outcome(trusted, name)
 
 

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -108,7 +109,7 @@ def tell(connection: psycopg.Connection[Any], url: str) -> Iterator[tuple[str, A
             connection.execute("INSERT INTO customers (email, name) VALUES ('linus@example.com', 'Linus')")
             before = seen()
         yield "commit", [before, seen()]
-        with pytest.raises(Oops), connection.transaction():
+        with suppress(Oops), connection.transaction():
             connection.execute("INSERT INTO customers (email, name) VALUES ('nobody@example.com', 'Nobody')")
             connection.execute("CREATE TABLE nothing ()")
             raise Oops

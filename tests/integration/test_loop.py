@@ -1,7 +1,7 @@
 """The loop on a real server: from whatever state, it comes to rest where it should, and touches nothing else."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import psycopg
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 
 from howdah.domain.diff.inside import fresh_inside
-from howdah.domain.observed import ObservedDatabase
+from howdah.domain.observed import Grants, ObservedDatabase
 from howdah.domain.records import AppRecord
 from howdah.domain.specs import DatabaseSpec
 from howdah.domain.views import CreatedApp
@@ -49,6 +49,7 @@ class Bench:
     created: CreatedApp
     neighbour: str
     neighbour_spec: DatabaseSpec
+    sound: dict[str, object] = field(default_factory=dict)
 
     @property
     def record(self) -> AppRecord:
@@ -104,6 +105,34 @@ class Bench:
         databases = {name: replace(state, grants=_sorted(state.grants)) for name, state in rest.databases.items()}
         return neighbour, (rest.roles, rest.settings, databases, rest.elsewhere)
 
+    def look_at_app(self) -> dict[str, object]:
+        """The app itself, without OIDs and what only mangles made: what each repair must bring back."""
+        connector = self.platform._core.connector
+        with connector.connect() as connection:
+            seen = observe_database(connector, connection, self.spec)
+        assert seen.inside is not None
+        assert seen.database is not None
+        return {
+            "roles": {name: replace(state, oid=0) for name, state in seen.roles.items()},
+            "memberships": seen.memberships,
+            "settings": {s for s in seen.settings if s.name in ("role", "default_transaction_read_only")},
+            "database": seen.database,
+            "objects": {
+                (o.kind, o.identity, o.column): (o.owner, _effective(o.grants, o.owner))
+                for o in seen.inside.objects
+                if o.identity.startswith("data.") or o.identity in ("data", "4711")
+            },
+            "defaults": {
+                (d.creator, d.kind, g.grantee, g.privilege, g.grantable)
+                for d in seen.inside.default_privileges
+                for g in d.grants
+                if g.grantee != d.creator
+            },
+            "large_object_creators": seen.inside.large_object_creators,
+            "strays": seen.inside.strays,
+            "elsewhere": seen.elsewhere,
+        }
+
     def converge(self) -> list[str]:
         core = self.platform._core
         with core.session() as connection:
@@ -114,6 +143,10 @@ class Bench:
         core = self.platform._core
         with core.session() as connection:
             return [statement.shown for statement in core.loop.plan(connection, self.record)]
+
+
+def _effective(grants: Grants, owner: str) -> set[tuple[str, str, str, bool]]:
+    return {(g.grantee, g.privilege, g.grantor, g.grantable) for g in grants if g.grantee != owner}
 
 
 def _sorted(grants: object) -> object:
@@ -132,6 +165,7 @@ def bench(platform: Platform) -> Bench:
             connection.execute(f"SET ROLE {owner}; SET search_path = public, pg_catalog; {OBJECTS}".encode())
     bench = Bench(platform, "spoiled", created, "neighbour", platform._core.app("neighbour").database.spec())
     bench.converge()
+    bench.sound = bench.look_at_app()
     return bench
 
 
@@ -155,6 +189,7 @@ def test_each_mangle_is_seen_and_mended(bench: Bench, mangle: str) -> None:
     assert bench.mangle(mangle) or "DROP ROLE" in mangle, "the mangle itself no longer works"
     bench.converge()
     assert bench.plan() == []
+    assert bench.look_at_app() == bench.sound
     assert bench.look_at_others() == before
 
 
@@ -184,6 +219,7 @@ def test_from_any_mangled_state_the_next_plan_is_empty_and_nothing_else_was_touc
     for statement in bench.converge():
         note(statement)
     assert bench.plan() == []
+    assert bench.look_at_app() == bench.sound
     assert bench.look_at_others() == before
     _check_that_it_works(bench)
 

@@ -141,8 +141,8 @@ class ControlPlane:
             instance = asdict(platform.instance_info())
             # From here on PostgreSQL outlives us.
             undo.pop_all()
-        self._report.ready({"already_running": False, "pid": os.getpid(), "instance": instance})
         log.info("ready", pid=os.getpid())
+        self._report.ready({"already_running": False, "pid": os.getpid(), "instance": instance})
         return self._serve(lock, server, platform, door)
 
     def _serve(self, lock: ControlLock, server: EmbeddedServer, platform: Platform, door: Door) -> int:
