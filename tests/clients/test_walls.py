@@ -33,7 +33,7 @@ def urls(howdah: Howdah, app: App, other_app: App, superuser: Superuser) -> Iter
         for name, login in TWINS.items():
             connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD 'woken'").format(sql.Identifier(login)))
             urls[name] = make_conninfo(app.url, user=login, password="woken")
-        yield urls
+        connection.execute("GRANT CONNECT ON DATABASE walls_other_db TO PUBLIC"); yield urls
         for login in TWINS.values():
             connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(login)))
 
@@ -69,7 +69,8 @@ class TestConnecting:
         """Howdah keeps it for a change of passwords: until then it has none, and may not log in."""
         with superuser() as connection:
             idle = connection.execute(
-                "SELECT rolname, rolcanlogin, rolpassword FROM pg_authid WHERE rolname ~ '^walls_other.*_2$' ORDER BY 1"
+                "SELECT rolname, rolcanlogin, rolpassword FROM pg_authid "
+                "WHERE rolname ~ '^walls_other.*_2$' ORDER BY 1"
             ).fetchall()
         assert idle == [("walls_other_readonly_2", False, None), ("walls_other_user_2", False, None)]
         twin = make_conninfo(app.url, dbname="walls_other_db", user="walls_other_user_2", password="anything")
@@ -453,6 +454,8 @@ def test_what_one_login_made_as_itself_the_other_may_use(urls: dict[str, str], o
         twin.execute("INSERT INTO bare.things (v) VALUES ('theirs')")
         twin.execute("UPDATE bare.things SET v = 'ours'; TRUNCATE bare.things; CREATE TABLE bare.more (n int)")
         assert twin.execute("SELECT bare.one()").fetchone() == (1,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="must be owner"):
+            twin.execute("ALTER TABLE bare.things ADD w text")
     with connect(urls["readonly"]) as reader:
         assert reader.execute("SELECT count(*) FROM bare.things").fetchone() == (0,)
         assert reader.execute("SELECT count(*) FROM bare.more").fetchone() == (0,)

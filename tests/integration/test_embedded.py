@@ -146,7 +146,7 @@ def test_first_up_makes_everything_and_starts(make: Make) -> None:
         "shared_preload_libraries": "pg_stat_statements",
         "recovery_init_sync_method": "syncfs",
         "password_encryption": "scram-sha-256",
-        "superuser_reserved_connections": "10",
+        "superuser_reserved_connections": "16",
         "TimeZone": "UTC",
     }.items():
         assert setting(server, name) == value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -177,10 +178,24 @@ class Stream:
         if not lines:
             return
         texts = [line.decode(errors="replace").removesuffix("\r") for line in lines]
+        if self._source == "howdah":
+            texts = [readable(text) for text in texts]
         if sys.stdout.isatty():
             # Apps can write to PostgreSQL's log; their escapes shall not drive this terminal.
             texts = [printable(text, keep="\t") for text in texts]
         click.echo("\n".join(self._prefix + text for text in texts))
+
+
+def readable(line: str) -> str:
+    """An entry of the control plane's log, a JSON object, as PostgreSQL would write it; other lines as they are."""
+    try:
+        entry = json.loads(line)
+        when, level, event = (entry.pop(key) for key in ("timestamp", "level", "event"))
+    except (ValueError, KeyError, AttributeError):
+        return line
+    when = when[:23].replace("T", " ").removesuffix("Z")
+    rest = "".join(f" {key}={v if isinstance(v, str | int) else json.dumps(v)}" for key, v in entry.items())
+    return f"{when} UTC {level.upper()}:  {event}{rest}"
 
 
 def last_lines(file: IO[bytes], count: int) -> tuple[list[bytes], bytes]:

@@ -59,7 +59,8 @@ class Logins:
                     app_store.set_passwords_changed(stored, app, [role.name])
                 ended = 0
                 if end:
-                    ended = len(connection.execute(end_sessions(role.name).sql.encode()).fetchall())
+                    ended = catalog.open_sessions(connection, [role.name]).get(role.name, 0)
+                    connection.execute(end_sessions(role.name).sql.encode())
             operation.answer = {"login": role.name, "sessions_ended": ended}
             return IssuedPassword(
                 app=app,

@@ -71,6 +71,9 @@ def _pool(conninfo: str, size: int) -> ConnectionPool[Any]:
 def _ensure(connection: Connection, progress: Callable[[str], None]) -> None:
     if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [AUDIT_ROLE]).fetchone() is None:
         connection.execute(f"CREATE ROLE {AUDIT_ROLE} LOGIN CONNECTION LIMIT 4")
+    if connection.info.server_version >= 160000:
+        # It isn't a superuser, and must get in when apps have taken every other connection.
+        connection.execute(f"GRANT pg_use_reserved_connections TO {AUDIT_ROLE}")
     if connection.execute("SELECT FROM pg_database WHERE datname = %s", [STORE_DATABASE]).fetchone() is None:
         progress("making howdah's own database")
         connection.execute(f"CREATE DATABASE {STORE_DATABASE} TEMPLATE template0 ENCODING 'UTF8'")
