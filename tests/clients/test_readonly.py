@@ -516,6 +516,19 @@ def test_changes_nothing_after_it_altered_itself(
     assert look() == before
 
 
+def test_what_any_login_may_do_to_itself(howdah: Howdah) -> None:
+    """PostgreSQL lets every login change its own password. It shuts out itself alone, and howdah mints a new one."""
+    app = howdah.create("readonly_itself")
+    with connect(app.readonly_url) as reader:
+        reader.execute("SET default_transaction_read_only = off")
+        reader.execute("ALTER ROLE readonly_itself_readonly PASSWORD 'mine'")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        connect(app.readonly_url)
+    connect(app.url).close()
+    minted = howdah.run("password", "readonly_itself", "--login", "readonly_itself_readonly").stdout
+    connect(minted.strip().removeprefix("DATABASE_URL_READONLY=")).close()
+
+
 def test_node_pg_reads_and_changes_nothing(
     app: App, owner: Connection, node: RunNode, names: Callable[[str], str], look: Look
 ) -> None:

@@ -33,7 +33,7 @@ def urls(howdah: Howdah, app: App, other_app: App, superuser: Superuser) -> Iter
         for name, login in TWINS.items():
             connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD 'woken'").format(sql.Identifier(login)))
             urls[name] = make_conninfo(app.url, user=login, password="woken")
-        connection.execute("GRANT CONNECT ON DATABASE walls_other_db TO PUBLIC"); yield urls
+        yield urls
         for login in TWINS.values():
             connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(login)))
 

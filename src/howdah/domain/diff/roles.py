@@ -202,18 +202,17 @@ def diff_retired(spec: DatabaseSpec, observed: ObservedDatabase) -> Iterator[Sta
 
 # All are told at once, and again until none is left: `pg_terminate_backend` with a timeout (14+) would wait
 # for each in turn, at least 100 ms. The view is a snapshot within a transaction unless it is cleared.
-_END_SESSIONS = """DO $howdah$
-BEGIN
+_END_SESSIONS = """BEGIN
   FOR attempt IN 1..250 LOOP
     PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {login} AND pid <> pg_backend_pid();
     EXIT WHEN NOT FOUND;
     PERFORM pg_sleep(0.02);
     PERFORM pg_stat_clear_snapshot();
   END LOOP;
-END
-$howdah$"""
+END"""
 
 
 def end_sessions(login: str) -> Statement:
     """End every session of `login`, and wait up to 5 s until they are gone."""
-    return Statement(f"end sessions of {login}", _END_SESSIONS.format(login=literal(login)), about=login)
+    block = _END_SESSIONS.format(login=literal(login))
+    return Statement(f"end sessions of {login}", f"DO {literal(block)}", about=login)
