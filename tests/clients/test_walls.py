@@ -1,7 +1,7 @@
 """Two apps on one server: no login reaches what isn't its own, and each can do all that it is for."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 import pytest
@@ -9,13 +9,12 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from tests.clients.conftest import RunNode, Superuser
+from tests.clients.owner_attempts import ALLOWED, FORBIDDEN, NOTHING, Forbidden
 from tests.support import App, Howdah
 
 Connection = psycopg.Connection[Any]
-LOGINS = ("owner", "readonly", "the owner's twin", "the reader's twin", "a psql session's")
 TWINS = {"the owner's twin": "walls_user_2", "the reader's twin": "walls_readonly_2"}
 DATABASES = ("walls_other_db", "postgres", "template1", "template0", "howdah")
-DENIED = "42501"  # insufficient_privilege
 # libpq gives no SQLSTATE for a connection that failed; pg does.
 WALL = "pg_hba.conf rejects connection"
 NOT_AUTHORIZED = "28000"
@@ -125,121 +124,6 @@ class TestConnecting:
             assert public == []
 
 
-class Forbidden(NamedTuple):
-    """What the app's own login may not do, and the SQLSTATEs it may be refused with."""
-
-    name: str
-    statement: str
-    refused: tuple[str, ...] = (DENIED,)
-
-
-NOTHING = ""  # the server gives a warning and does nothing
-FORBIDDEN = [
-    Forbidden("CREATE ROLE", "CREATE ROLE mine"),
-    Forbidden("CREATE DATABASE", "CREATE DATABASE mine"),
-    Forbidden("CREATE TABLESPACE", "CREATE TABLESPACE mine LOCATION '/tmp'"),
-    Forbidden("ALTER SYSTEM", "ALTER SYSTEM SET work_mem = '1GB'"),
-    Forbidden("COPY FROM PROGRAM", "COPY things FROM PROGRAM 'echo 1'"),
-    Forbidden("COPY TO PROGRAM", "COPY things TO PROGRAM 'cat'"),
-    Forbidden("COPY FROM a file", "COPY things FROM '/etc/passwd'"),
-    Forbidden("COPY TO a file", "COPY things TO '/tmp/howdah-things'"),
-    Forbidden("pg_read_file", "SELECT pg_read_file('postgresql.conf')"),
-    Forbidden("pg_read_binary_file", "SELECT pg_read_binary_file('/etc/passwd')"),
-    Forbidden("pg_ls_dir", "SELECT pg_ls_dir('/')"),
-    Forbidden("pg_ls_logdir", "SELECT pg_ls_logdir()"),
-    Forbidden("lo_import", "SELECT lo_import('/etc/passwd')"),
-    Forbidden("lo_export", "SELECT lo_export(1, '/tmp/howdah-lo')"),
-    Forbidden("pg_hba_file_rules", "SELECT * FROM pg_hba_file_rules"),
-    Forbidden("pg_file_settings", "SELECT * FROM pg_file_settings"),
-    Forbidden("dblink", "CREATE EXTENSION dblink", (DENIED, "0A000")),
-    Forbidden("postgres_fdw", "CREATE EXTENSION postgres_fdw", (DENIED, "0A000")),
-    Forbidden("file_fdw", "CREATE EXTENSION file_fdw", (DENIED, "0A000")),
-    Forbidden("adminpack or pageinspect", "CREATE EXTENSION pageinspect", (DENIED, "0A000")),
-    Forbidden("plpython3u", "CREATE EXTENSION plpython3u", (DENIED, "0A000")),
-    Forbidden("an untrusted language", "CREATE LANGUAGE mine HANDLER plpgsql_call_handler"),
-    Forbidden("a function in C", "CREATE FUNCTION mine() RETURNS int LANGUAGE c AS '$libdir/plpgsql', 'x'"),
-    Forbidden("an internal function", "CREATE FUNCTION mine() RETURNS int LANGUAGE internal AS 'pg_backend_pid'"),
-    Forbidden("LOAD", "LOAD '/tmp/mine.so'", (DENIED, "58P01")),
-    Forbidden("a foreign data wrapper", "CREATE FOREIGN DATA WRAPPER mine"),
-    Forbidden("an event trigger", "CREATE EVENT TRIGGER mine ON ddl_command_end EXECUTE FUNCTION fires()"),
-    Forbidden("a base type", "CREATE TYPE mine (INPUT = int4in, OUTPUT = int4out)"),
-    Forbidden("a publication of everything", "CREATE PUBLICATION mine FOR ALL TABLES"),
-    Forbidden("a subscription", "CREATE SUBSCRIPTION mine CONNECTION '' PUBLICATION p WITH (connect = false)"),
-    Forbidden("a replication slot", "SELECT pg_create_logical_replication_slot('mine', 'pgoutput')"),
-    Forbidden("SET ROLE to the other's owner", "SET ROLE walls_other_owner"),
-    Forbidden("SET ROLE to the other's login", "SET ROLE walls_other_user"),
-    Forbidden("SET ROLE to the other's readers", "SET ROLE walls_other_ro"),
-    Forbidden("SET ROLE to the other's gate", "SET ROLE walls_other_db"),
-    Forbidden("SET ROLE to its own readers", "SET ROLE walls_ro"),
-    Forbidden("SET ROLE to the superuser", "SET ROLE howdah"),
-    Forbidden("SET ROLE to the auditor", "SET ROLE howdah_audit"),
-    Forbidden("SET SESSION AUTHORIZATION", "SET SESSION AUTHORIZATION walls_other_user"),
-    Forbidden("GRANT itself the other's owner", "GRANT walls_other_owner TO walls_user"),
-    Forbidden("GRANT itself the other's gate", "GRANT walls_other_db TO walls_user"),
-    Forbidden("GRANT the other its own gate", "GRANT walls_db TO walls_other_user"),
-    Forbidden("GRANT the other its own owner", "GRANT walls_owner TO walls_other_user"),
-    Forbidden("GRANT the superuser", "GRANT howdah TO walls_user"),
-    Forbidden("GRANT pg_read_all_data", "GRANT pg_read_all_data TO walls_user"),
-    Forbidden("GRANT pg_execute_server_program", "GRANT pg_execute_server_program TO walls_user"),
-    Forbidden("GRANT pg_signal_backend", "GRANT pg_signal_backend TO walls_user"),
-    Forbidden(
-        "GRANT CONNECT to the other", "GRANT CONNECT ON DATABASE walls_db TO walls_other_user", (NOTHING, DENIED)
-    ),
-    Forbidden("GRANT CONNECT to all", "GRANT CONNECT ON DATABASE walls_db TO PUBLIC", (NOTHING, DENIED)),
-    Forbidden("GRANT CREATE on its database", "GRANT CREATE ON DATABASE walls_db TO walls_ro", (NOTHING, DENIED)),
-    Forbidden("GRANT on the other's database", "GRANT CONNECT ON DATABASE walls_other_db TO walls_user"),
-    Forbidden("GRANT on postgres", "GRANT CONNECT ON DATABASE postgres TO walls_user"),
-    Forbidden("GRANT of a server's parameter", "GRANT SET ON PARAMETER work_mem TO walls_user"),
-    Forbidden("pg_authid", "SELECT * FROM pg_authid"),
-    Forbidden("pg_shadow", "SELECT * FROM pg_shadow"),
-    Forbidden("pg_user_mapping", "SELECT * FROM pg_user_mapping"),
-    Forbidden("pg_statistic", "SELECT * FROM pg_statistic"),
-    Forbidden("ALTER ROLE of itself: SUPERUSER", "ALTER ROLE walls_user SUPERUSER"),
-    Forbidden("ALTER ROLE of itself: CREATEROLE", "ALTER ROLE walls_user CREATEROLE"),
-    Forbidden("ALTER ROLE of itself: CREATEDB", "ALTER ROLE walls_user CREATEDB"),
-    Forbidden("ALTER ROLE of itself: REPLICATION", "ALTER ROLE walls_user REPLICATION"),
-    Forbidden("ALTER ROLE of itself: BYPASSRLS", "ALTER ROLE walls_user BYPASSRLS"),
-    Forbidden("ALTER ROLE of itself: limit", "ALTER ROLE walls_user CONNECTION LIMIT -1"),
-    Forbidden("ALTER ROLE of its twin", "ALTER ROLE walls_user_2 LOGIN PASSWORD 'mine'"),
-    Forbidden("ALTER ROLE of its readers", "ALTER ROLE walls_readonly PASSWORD 'mine'"),
-    Forbidden("ALTER ROLE of the other's login", "ALTER ROLE walls_other_user PASSWORD 'mine'"),
-    Forbidden("ALTER ROLE of its owner group: LOGIN", "ALTER ROLE walls_owner LOGIN PASSWORD 'mine'"),
-    Forbidden("ALTER ROLE of the superuser", "ALTER ROLE howdah PASSWORD 'mine'"),
-    Forbidden("ALTER ROLE ALL", "ALTER ROLE ALL SET work_mem = '1GB'"),
-    Forbidden("ALTER ROLE ALL in its database", "ALTER ROLE ALL IN DATABASE walls_db SET work_mem = '1GB'"),
-    Forbidden("DROP ROLE of its readers", "DROP ROLE walls_readonly"),
-    Forbidden("DROP ROLE of the other's login", "DROP ROLE walls_other_user"),
-    Forbidden("DROP OWNED of the other", "DROP OWNED BY walls_other_owner"),
-    Forbidden("DROP OWNED of its readers", "DROP OWNED BY walls_ro"),
-    Forbidden("REASSIGN OWNED of the other", "REASSIGN OWNED BY walls_other_owner TO walls_owner"),
-    Forbidden("REASSIGN OWNED of howdah", "REASSIGN OWNED BY howdah TO walls_owner"),
-    Forbidden("ALTER TABLE to the other", "ALTER TABLE things OWNER TO walls_other_owner"),
-    Forbidden("DROP DATABASE", "DROP DATABASE walls_db", (DENIED, "55006")),
-    Forbidden("DROP DATABASE of the other", "DROP DATABASE walls_other_db WITH (FORCE)"),
-    Forbidden("ALTER DATABASE RENAME", "ALTER DATABASE walls_db RENAME TO mine", (DENIED,)),
-    Forbidden("ALTER DATABASE OWNER", "ALTER DATABASE walls_db OWNER TO walls_owner"),
-    Forbidden("ALTER DATABASE SET", "ALTER DATABASE walls_db SET work_mem = '1GB'"),
-    Forbidden("ALTER DATABASE limit", "ALTER DATABASE walls_db CONNECTION LIMIT -1"),
-    Forbidden("ALTER DATABASE template", "ALTER DATABASE walls_db IS_TEMPLATE true"),
-    Forbidden("COMMENT on its database", "COMMENT ON DATABASE walls_db IS 'mine'"),
-    Forbidden("CREATE in pg_catalog", "CREATE TABLE pg_catalog.mine (n int)"),
-    Forbidden("UPDATE of a catalog", "UPDATE pg_database SET datacl = NULL"),
-    Forbidden("a function of the server", "ALTER FUNCTION pg_sleep(double precision) OWNER TO walls_owner"),
-    Forbidden("large objects for everyone", "GRANT EXECUTE ON FUNCTION lo_create(oid) TO PUBLIC", (NOTHING, DENIED)),
-    Forbidden("pg_reload_conf", "SELECT pg_reload_conf()"),
-    Forbidden("pg_rotate_logfile", "SELECT pg_rotate_logfile()"),
-    Forbidden("pg_switch_wal", "SELECT pg_switch_wal()"),
-    Forbidden("pg_backup_start", "SELECT {backup_start}('mine')"),
-    Forbidden("pg_stat_statements_reset", "SELECT pg_stat_statements_reset()", (DENIED, "42883")),
-    Forbidden("CHECKPOINT", "CHECKPOINT"),
-    Forbidden("session_replication_role", "SET session_replication_role = replica"),
-    Forbidden("log_statement", "SET log_statement = 'all'"),
-    Forbidden("temp_file_limit", "SET temp_file_limit = -1"),
-    Forbidden("a library to preload", "SET session_preload_libraries = 'mine'"),
-    Forbidden("the other's backend", "SELECT pg_terminate_backend({pid})"),
-    Forbidden("the other's query", "SELECT pg_cancel_backend({pid})"),
-    Forbidden("the other's size", "SELECT pg_database_size('walls_other_db')"),
-]
 # Its own role may be left: it must be able to do no more as the bare login.
 AS = {"the owner group": [], "the login": ["SET ROLE NONE"]}
 
@@ -311,76 +195,6 @@ def test_gifts_to_the_other_app_open_no_wall(owner: Connection, other_app: App) 
 
 
 # --- and what it is for
-
-ALLOWED = {
-    "a schema": ["CREATE SCHEMA can_schema", "CREATE TABLE can_schema.t (n int)", "DROP SCHEMA can_schema CASCADE"],
-    "a table": [
-        "CREATE TABLE can_table (id bigserial PRIMARY KEY, v jsonb DEFAULT '{}', t tsvector)",
-        "ALTER TABLE can_table ADD w text, ALTER v SET NOT NULL",
-        "CREATE INDEX CONCURRENTLY can_index ON can_table USING gin (v)",
-        "REINDEX INDEX CONCURRENTLY can_index",
-        "VACUUM (ANALYZE) can_table",
-        "TRUNCATE can_table RESTART IDENTITY",
-        "COMMENT ON TABLE can_table IS 'mine'",
-        "ALTER TABLE can_table RENAME TO can_table_2",
-        "DROP TABLE can_table_2",
-    ],
-    "partitions": [
-        "CREATE TABLE can_part (d date) PARTITION BY RANGE (d)",
-        "CREATE TABLE can_part_1 PARTITION OF can_part FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')",
-        "INSERT INTO can_part VALUES ('2026-11-22')",
-        "ALTER TABLE can_part DETACH PARTITION can_part_1",
-    ],
-    "a function, a procedure and a trigger": [
-        "CREATE FUNCTION can_fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.n := 7; RETURN NEW; END'",
-        "CREATE TABLE can_fires (n int)",
-        "CREATE TRIGGER can_fire BEFORE INSERT ON can_fires FOR EACH ROW EXECUTE FUNCTION can_fire()",
-        "INSERT INTO can_fires VALUES (1)",
-        "SELECT 1 / (n = 7)::int FROM can_fires",
-        "CREATE PROCEDURE can_do() LANGUAGE sql AS 'DELETE FROM can_fires'",
-        "CALL can_do()",
-        "DO $$ BEGIN PERFORM 1; END $$",
-    ],
-    "types": [
-        "CREATE TYPE can_mood AS ENUM ('calm')",
-        "ALTER TYPE can_mood ADD VALUE 'wild'",
-        "CREATE DOMAIN can_positive AS int CHECK (VALUE > 0)",
-        "CREATE TYPE can_pair AS (a int, b can_mood)",
-        "CREATE TABLE can_types (m can_mood, p can_positive, c can_pair)",
-        "INSERT INTO can_types VALUES ('wild', 1, (1, 'calm'))",
-    ],
-    "views": [
-        "CREATE VIEW can_view AS SELECT 1 AS n",
-        "CREATE OR REPLACE VIEW can_view AS SELECT 1 AS n, 2 AS m",
-        "CREATE MATERIALIZED VIEW can_stored AS SELECT * FROM can_view",
-        "CREATE UNIQUE INDEX ON can_stored (n)",
-        "REFRESH MATERIALIZED VIEW CONCURRENTLY can_stored",
-        "DROP VIEW can_view CASCADE",
-    ],
-    "temporary tables": ["CREATE TEMPORARY TABLE can_temp (n int)", "INSERT INTO can_temp VALUES (1)"],
-    "extensions": [
-        "CREATE EXTENSION hstore",
-        "CREATE EXTENSION pg_trgm",
-        "ALTER EXTENSION pg_trgm UPDATE",
-        "DROP EXTENSION hstore",
-    ],
-    "sequences": ["CREATE SEQUENCE can_numbers", "SELECT nextval('can_numbers')", "SELECT setval('can_numbers', 5)"],
-    "row security": [
-        "CREATE TABLE can_rows (who text)",
-        "ALTER TABLE can_rows ENABLE ROW LEVEL SECURITY",
-        "CREATE POLICY can_see ON can_rows USING (who = current_setting('app.who', true))",
-    ],
-    "a publication of its own tables": [
-        "CREATE TABLE can_publish (id int PRIMARY KEY)",
-        "CREATE PUBLICATION can_pub FOR TABLE can_publish",
-        "DROP PUBLICATION can_pub",
-    ],
-    "large objects": ["SELECT lo_from_bytea(815, 'x')", "SELECT lo_put(815, 0, 'y')", "SELECT lo_unlink(815)"],
-    "LISTEN, NOTIFY and advisory locks": ["LISTEN can_hear", "NOTIFY can_hear", "SELECT pg_advisory_lock(1)"],
-    "settings of its session": ["SET statement_timeout = '1min'", "SET search_path = public", "SET work_mem = '8MB'"],
-    "grants to its readers": ["CREATE TABLE can_give (n int)", "REVOKE SELECT ON can_give FROM walls_ro"],
-    "the catalogs": ["SELECT * FROM pg_roles", "SELECT * FROM pg_stat_user_tables", "SELECT * FROM pg_settings"],
-}
 
 
 @pytest.mark.parametrize("login", ["owner", "the owner's twin"])

@@ -100,6 +100,25 @@ def test_a_repeat_with_the_same_key_answers_without_secrets(platform: Platform) 
     assert caught.value.code == "idempotency_key_reused"
 
 
+@pytest.mark.parametrize("key", [None, "undelivered-key"])
+def test_urls_that_never_left_are_minted_again(platform: Platform, key: str | None) -> None:
+    """The control plane died between the work and the answer: the next one knows of no URL that went out."""
+    app = "undelivered" if key is None else "undelivered_key"
+    first = platform.apps.create(app, "test", key)
+    platform.apps._issued.clear()
+    again = platform.apps.create(app, "test", key)
+    assert again.resumed is True
+    assert works(again)
+    assert set(passwords(again)).isdisjoint(passwords(first))
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(first.logins[0].url or "")
+    platform.apps.delivered(app)
+    platform.apps._issued.clear()
+    with pytest.raises(HowdahError) as caught:
+        platform.apps.create(app, "test")
+    assert caught.value.code == "app_exists"
+
+
 def test_an_app_that_exists_is_a_conflict(platform: Platform) -> None:
     first = platform.apps.create("twice", "test")
     for _ in range(2):

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
 from howdah.instances.binaries import Binaries
@@ -93,6 +95,18 @@ def check_cluster(data: Path, home: Home, binaries: Binaries, user: ServiceUser)
         )
 
 
+def _end_leftovers(new: Path) -> None:
+    """End an initdb whose `up` was killed, and its server process: they'd go on writing below what is removed."""
+    for process in psutil.process_iter():
+        try:
+            ours = f"--pgdata={new}" in process.cmdline() or Path(process.cwd()) == new.resolve()
+            if ours and process.name() in ("initdb", "postgres"):
+                process.kill()
+                process.wait(10)
+        except (psutil.Error, OSError):
+            continue
+
+
 def _still_uses(root: Path, data: Path) -> bool:
     other = Home(root)
     try:
@@ -140,6 +154,7 @@ def make_cluster(
     new = data.with_name(f"{data.name}.new")
     if new.exists() or new.is_symlink():
         progress(f"Removing {new}, which an `up` that was cut short left")
+        _end_leftovers(new)
         new.unlink() if new.is_symlink() else shutil.rmtree(new)
     progress(f"Making a PostgreSQL {binaries.version} data directory in {data}")
     make_parents(data)
