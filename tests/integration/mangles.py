@@ -122,6 +122,18 @@ PRIVILEGES = [
     "inside: REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(int) FROM {owner}",
 ]
 
+GUARD = [
+    "inside: ALTER EVENT TRIGGER howdah_guard DISABLE",
+    "inside: ALTER EXTENSION plpgsql DROP EVENT TRIGGER howdah_guard; DROP EVENT TRIGGER howdah_guard",
+    "inside: ALTER EXTENSION plpgsql DROP FUNCTION pg_catalog.howdah_guard()",
+    "inside: CREATE OR REPLACE FUNCTION pg_catalog.howdah_guard() RETURNS event_trigger "
+    "LANGUAGE plpgsql AS 'BEGIN END'",
+    "inside: ALTER EXTENSION plpgsql DROP EVENT TRIGGER howdah_guard; "
+    "ALTER EXTENSION plpgsql DROP FUNCTION pg_catalog.howdah_guard(); "
+    "DROP FUNCTION pg_catalog.howdah_guard() CASCADE",
+    "inside: GRANT EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text{flush}) TO PUBLIC",
+]
+
 DEFAULTS = [
     "inside: ALTER DEFAULT PRIVILEGES FOR ROLE {owner} REVOKE ALL ON TABLES FROM {ro}, {rw}",
     "inside: ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT ALL ON TABLES TO {ro}",
@@ -152,6 +164,7 @@ ALL = [
     *DATABASE,
     *OWNERS,
     *PRIVILEGES,
+    *GUARD,
     *DEFAULTS,
     *MISSING,
 ]

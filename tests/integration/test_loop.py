@@ -75,6 +75,7 @@ class Bench:
             "stranger": "stranger",
             "other": self.neighbour_spec.logins[0].name,
             "elsewhere": self.neighbour_spec.name,
+            "flush": ", boolean" if self.platform._core.server.major >= 17 else "",
         }
 
     def mangle(self, mangle: str) -> bool:
@@ -128,7 +129,8 @@ class Bench:
                 for g in d.grants
                 if g.grantee != d.creator
             },
-            "large_object_creators": seen.inside.large_object_creators,
+            "writers": seen.inside.writers,
+            "guard": seen.inside.guard,
             "strays": seen.inside.strays,
             "elsewhere": seen.elsewhere,
         }

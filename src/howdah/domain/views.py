@@ -136,7 +136,10 @@ class TableView:
 
 @dataclass(frozen=True)
 class ShortLivedSession:
-    """A short-lived login for `howdah psql`; `file` is where its connection service file belongs."""
+    """A short-lived login for `howdah psql`; `file` is where its connection service file belongs.
+
+    `server_major` is the server's major release: an older psql's backslash commands may not fit its catalogs.
+    """
 
     login: str
     password: str = field(repr=False)
@@ -145,6 +148,7 @@ class ShortLivedSession:
     database: str
     expires_at: datetime
     file: str
+    server_major: int
 
 
 @dataclass(frozen=True)

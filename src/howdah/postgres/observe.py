@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg.rows import TupleRow
 
+from howdah.domain.diff.guard import GUARD_BODY
 from howdah.domain.observed import (
     DatabaseState,
     DefaultPrivileges,
@@ -78,16 +79,18 @@ def observe_inside(connection: Connection, roles: Sequence[str], owner: str) -> 
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         objects = [row for name in _OBJECT_QUERIES for row in connection.execute(_INSIDE[name]).fetchall()]
-        creators = connection.execute(_INSIDE["large_object_creators"]).fetchall()
+        writers = connection.execute(_INSIDE["writers"]).fetchall()
+        guard = connection.execute(_INSIDE["guard"], {"body": GUARD_BODY}).fetchone()
         defaults = connection.execute(_INSIDE["default_privileges"], parameters).fetchall()
         owners = {row[0] for row in connection.execute(_INSIDE["owners"], parameters).fetchall()}
-        lists = _explode(connection, {row[5] for row in [*objects, *creators]} | {row[3] for row in defaults})
+        lists = _explode(connection, {row[5] for row in [*objects, *writers]} | {row[3] for row in defaults})
     return InsideState(
         objects=tuple(_object(row, lists) for row in objects),
         default_privileges=tuple(
             DefaultPrivileges(creator, schema, kind, lists[acl]) for creator, schema, kind, acl in defaults
         ),
-        large_object_creators=tuple(_object(row, lists) for row in creators),
+        writers=tuple(_object(row, lists) for row in writers),
+        guard=frozenset(guard[0]) if guard is not None else frozenset(),
         strays=frozenset(owners - {owner}),
     )
 

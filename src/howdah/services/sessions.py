@@ -71,6 +71,7 @@ class Sessions:
             database=record.database.name,
             expires_at=expires_at,
             file=str(self._core.home.session_files / f"{name}.conf"),
+            server_major=self._core.server.major,
         )
 
     def end(self, app: str, login: str, actor: str) -> None:

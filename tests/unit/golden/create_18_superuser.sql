@@ -50,6 +50,22 @@ GRANT EXECUTE ON ROUTINE pg_catalog.lo_create(oid) TO "myapp_rw";  -- grant EXEC
 REVOKE EXECUTE ON ROUTINE pg_catalog.lo_from_bytea(oid,bytea) FROM PUBLIC CASCADE;  -- revoke EXECUTE on routine pg_catalog.lo_from_bytea(oid,bytea) from PUBLIC [myapp_db]
 GRANT EXECUTE ON ROUTINE pg_catalog.lo_from_bytea(oid,bytea) TO "myapp_owner";  -- grant EXECUTE on routine pg_catalog.lo_from_bytea(oid,bytea) to myapp_owner [myapp_db]
 GRANT EXECUTE ON ROUTINE pg_catalog.lo_from_bytea(oid,bytea) TO "myapp_rw";  -- grant EXECUTE on routine pg_catalog.lo_from_bytea(oid,bytea) to myapp_rw [myapp_db]
+REVOKE EXECUTE ON ROUTINE pg_catalog.pg_logical_emit_message(boolean,text,bytea,boolean) FROM PUBLIC CASCADE;  -- revoke EXECUTE on routine pg_catalog.pg_logical_emit_message(boolean,text,bytea,boolean) from PUBLIC [myapp_db]
+GRANT EXECUTE ON ROUTINE pg_catalog.pg_logical_emit_message(boolean,text,bytea,boolean) TO "myapp_owner";  -- grant EXECUTE on routine pg_catalog.pg_logical_emit_message(boolean,text,bytea,boolean) to myapp_owner [myapp_db]
+GRANT EXECUTE ON ROUTINE pg_catalog.pg_logical_emit_message(boolean,text,bytea,boolean) TO "myapp_rw";  -- grant EXECUTE on routine pg_catalog.pg_logical_emit_message(boolean,text,bytea,boolean) to myapp_rw [myapp_db]
+REVOKE EXECUTE ON ROUTINE pg_catalog.pg_logical_emit_message(boolean,text,text,boolean) FROM PUBLIC CASCADE;  -- revoke EXECUTE on routine pg_catalog.pg_logical_emit_message(boolean,text,text,boolean) from PUBLIC [myapp_db]
+GRANT EXECUTE ON ROUTINE pg_catalog.pg_logical_emit_message(boolean,text,text,boolean) TO "myapp_owner";  -- grant EXECUTE on routine pg_catalog.pg_logical_emit_message(boolean,text,text,boolean) to myapp_owner [myapp_db]
+GRANT EXECUTE ON ROUTINE pg_catalog.pg_logical_emit_message(boolean,text,text,boolean) TO "myapp_rw";  -- grant EXECUTE on routine pg_catalog.pg_logical_emit_message(boolean,text,text,boolean) to myapp_rw [myapp_db]
+CREATE OR REPLACE FUNCTION pg_catalog.howdah_guard() RETURNS event_trigger LANGUAGE plpgsql SET search_path = pg_catalog AS '
+BEGIN
+  IF NOT has_database_privilege(current_database(), ''CREATE'') THEN
+    RAISE insufficient_privilege USING MESSAGE = format(''permission denied for %s'', tg_tag);
+  END IF;
+END
+';  -- make the guard's function [myapp_db]
+CREATE EVENT TRIGGER howdah_guard ON ddl_command_start WHEN TAG IN ('DROP OWNED', 'ALTER DEFAULT PRIVILEGES') EXECUTE FUNCTION pg_catalog.howdah_guard();  -- make the guard's event trigger [myapp_db]
+ALTER EXTENSION plpgsql ADD FUNCTION pg_catalog.howdah_guard();  -- keep the guard's function out of dumps [myapp_db]
+ALTER EXTENSION plpgsql ADD EVENT TRIGGER howdah_guard;  -- keep the guard's event trigger out of dumps [myapp_db]
 ALTER ROLE "myapp_user" PASSWORD '********';  -- set password of myapp_user [postgres]
 ALTER ROLE "myapp_readonly" PASSWORD '********';  -- set password of myapp_readonly [postgres]
 GRANT CONNECT ON DATABASE "myapp_db" TO "myapp_db";  -- open the gate of myapp_db [postgres]

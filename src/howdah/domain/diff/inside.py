@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from howdah.domain.diff.grants import Change, Wanted, change_owner, diff_grants
+from howdah.domain.diff.guard import diff_guard
 from howdah.domain.observed import PUBLIC, Grant, Grants, InsideState, ObjectState
 from howdah.domain.plans import Statement
 from howdah.domain.server import Server
@@ -35,11 +36,14 @@ _DEFAULT_KINDS = {
     "LARGE OBJECTS": "LARGE OBJECT",
 }
 
-# The functions by which a login without CREATE or TEMPORARY can still write: they make large objects.
-LARGE_OBJECT_CREATORS = (
+# Built-in functions by which a login without CREATE, TEMPORARY or any table can still write: large objects, and
+# messages in the WAL. `flush` came with 17.
+_WRITERS = (
     "pg_catalog.lo_creat(integer)",
     "pg_catalog.lo_create(oid)",
     "pg_catalog.lo_from_bytea(oid,bytea)",
+    "pg_catalog.pg_logical_emit_message(boolean,text,bytea{flush})",
+    "pg_catalog.pg_logical_emit_message(boolean,text,text{flush})",
 )
 
 
@@ -60,10 +64,11 @@ def fresh_inside(server: Server) -> InsideState:
     )
     bootstrap = server.grantor
     executable = frozenset(Grant(role, "EXECUTE", bootstrap) for role in (PUBLIC, bootstrap))
-    creators = tuple(
-        ObjectState("ROUTINE", name, bootstrap, executable, own_owner=False) for name in LARGE_OBJECT_CREATORS
+    flush = ",boolean" if server.major >= 17 else ""
+    writers = tuple(
+        ObjectState("ROUTINE", name.format(flush=flush), bootstrap, executable, own_owner=False) for name in _WRITERS
     )
-    return InsideState(objects=(public,), default_privileges=(), large_object_creators=creators)
+    return InsideState(objects=(public,), default_privileges=(), writers=writers)
 
 
 def diff_inside(spec: DatabaseSpec, inside: InsideState, server: Server) -> Iterator[Statement]:
@@ -74,8 +79,9 @@ def diff_inside(spec: DatabaseSpec, inside: InsideState, server: Server) -> Iter
         yield from _diff_object(spec, _after_owner_change(spec, state), server)
     if server.superuser:
         wanted = {spec.owner: frozenset({"EXECUTE"}), spec.readwrite: frozenset({"EXECUTE"})}
-        for state in inside.large_object_creators:
+        for state in inside.writers:
             yield from _diff_grants(spec, state, wanted)
+        yield from diff_guard(spec, inside.guard)
 
 
 def _belongs_to_app(spec: DatabaseSpec, role: str) -> bool:

@@ -74,13 +74,38 @@ SELECT 'LARGE OBJECT' AS kind, string_agg(l.oid::text, ', ' ORDER BY l.oid) AS i
  GROUP BY o.rolname, l.acl, l.chunk
  ORDER BY min(l.oid)
 
--- name: large_object_creators
+-- name: writers
+-- Built-in functions that write without any privilege on a table.
 SELECT 'ROUTINE' AS kind, format('pg_catalog.%s', p.oid::regprocedure) AS identity, o.rolname AS owner,
        false AS own_owner, NULL::text AS col, coalesce(p.proacl, acldefault('f', p.proowner))::text AS acl
   FROM pg_proc p
   JOIN pg_roles o ON o.oid = p.proowner
- WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea')
+ WHERE p.pronamespace = 'pg_catalog'::regnamespace
+   AND p.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea', 'pg_logical_emit_message')
  ORDER BY 2
+
+-- name: guard
+-- The parts of the guard that are as they should be; %(body)s is its function's.
+WITH guard AS (
+    SELECT p.oid AS function, t.oid AS trigger, t.evtenabled IN ('O', 'A') AS enabled,
+           p.prosrc = %(body)s AND NOT p.prosecdef AND p.proconfig = '{search_path=pg_catalog}' AS sound
+      FROM pg_proc p
+      LEFT JOIN pg_event_trigger t ON t.evtname = 'howdah_guard' AND t.evtfoid = p.oid
+     WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname = 'howdah_guard'),
+members AS (
+    SELECT d.classid, d.objid
+      FROM pg_depend d
+      JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
+     WHERE d.deptype = 'e' AND e.extname = 'plpgsql')
+SELECT array_remove(ARRAY[
+           CASE WHEN sound THEN 'function' END,
+           CASE WHEN trigger IS NOT NULL THEN 'trigger' END,
+           CASE WHEN enabled THEN 'enabled' END,
+           CASE WHEN EXISTS (SELECT FROM members WHERE classid = 'pg_proc'::regclass AND objid = function)
+                THEN 'function in plpgsql' END,
+           CASE WHEN EXISTS (SELECT FROM members WHERE classid = 'pg_event_trigger'::regclass AND objid = trigger)
+                THEN 'trigger in plpgsql' END], NULL)
+  FROM guard
 
 -- name: default_privileges
 SELECT r.rolname AS creator, n.nspname AS schema,
