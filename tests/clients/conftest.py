@@ -12,7 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support import Howdah
+from tests.clients.project import Project
+from tests.support import App, Howdah, open_folder
 
 NODE = Path(__file__).parent / "node"
 RunNode = Callable[..., Any]
@@ -26,7 +27,11 @@ def node_modules() -> Path:
     lock, installed = NODE / "package-lock.json", NODE / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
         done = subprocess.run(
-            ["npm", "ci", "--no-audit", "--no-fund"], cwd=NODE, capture_output=True, text=True, timeout=300
+            ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
+            cwd=NODE,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         assert done.returncode == 0, f"npm ci failed:\n{done.stdout}{done.stderr}"
         os.utime(installed)
@@ -57,6 +62,14 @@ def node(node_modules: Path) -> RunNode:
         return json.loads(done.stdout)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def project(howdah: Howdah, app: App, node_modules: Path) -> Iterator[Project]:
+    """A folder for the module's app."""
+    with open_folder("howdah-project-") as folder:
+        (folder / "node_modules").symlink_to(node_modules)
+        yield Project(folder, howdah, app)
 
 
 Superuser = Callable[..., Any]

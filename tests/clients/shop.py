@@ -91,6 +91,18 @@ STORY: dict[str, Any] = {
 
 INDEXES = "SELECT indexname::text FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
 
+# What a script of another language needs to tell the story.
+INPUT: dict[str, Any] = {
+    "schema": SCHEMA,
+    "ada": ADA,
+    "grace": GRACE,
+    "products": PRODUCTS,
+    "orders": ORDERS,
+    "upsert": UPSERT,
+    "violations": {name: statement for name, (statement, _, _) in VIOLATIONS.items()},
+    "indexes": INDEXES,
+}
+
 
 @dataclass(frozen=True)
 class Use:

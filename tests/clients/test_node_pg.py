@@ -11,20 +11,7 @@ from tests.support import App
 
 @pytest.fixture(scope="module")
 def story(app: App, node: RunNode) -> dict[str, Any]:
-    return node(
-        "shop.mjs",
-        app.url,
-        {
-            "schema": shop.SCHEMA,
-            "ada": shop.ADA,
-            "grace": shop.GRACE,
-            "products": shop.PRODUCTS,
-            "orders": shop.ORDERS,
-            "upsert": shop.UPSERT,
-            "violations": {name: statement for name, (statement, _, _) in shop.VIOLATIONS.items()},
-            "indexes": shop.INDEXES,
-        },
-    )
+    return node("shop.mjs", app.url, shop.INPUT)
 
 
 @pytest.mark.parametrize("step", shop.STORY)

@@ -55,6 +55,25 @@ def test_create_writes_its_own_lines_of_an_env_file(howdah: Howdah, tmp_path: Pa
     assert "postgresql://" not in done.stdout + done.stderr
 
 
+def test_an_env_file_with_another_apps_url_is_not_written_over(howdah: Howdah, tmp_path: Path) -> None:
+    """howdah keeps no password: the file may be the only place where the other app's is."""
+    file = tmp_path / ".env"
+    file.write_text("DATABASE_URL=postgresql://johndoe:randompassword@localhost:5432/mydb?schema=public\n")
+    howdah.run("create", "firstfile", "--env", str(file))
+    before = file.read_text()
+    assert "johndoe" not in before
+    for command in ("create", "password"):
+        if command == "password":
+            howdah.run("create", "secondfile")
+        done = howdah.run(command, "secondfile", "--env", str(file), check=False)
+        assert done.returncode == 7
+        assert " of firstfile" in done.stderr
+        assert file.read_text() == before
+        assert ("secondfile" in [app["app"] for app in howdah.json("list")]) == (command == "password")
+    howdah.run("password", "firstfile", "--env", str(file))
+    assert file.read_text() != before
+
+
 def test_an_env_file_that_git_would_track_is_warned_of(howdah: Howdah, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     assert "git would track" in howdah.run("create", "tracked", "--env", str(tmp_path / ".env")).stderr
@@ -89,6 +108,8 @@ def test_errors_have_the_shape_of_postgresqls(howdah: Howdah) -> None:
         (["password", "nobody"], 3, "does not exist"),
         (["psql", "nobody"], 3, "does not exist"),
         (["create", "pg_x"], 2, "reserved"),
+        (["create", "My-App"], 2, "my_app"),
+        (["info", b"\xff\n".decode(errors="surrogateescape")], 2, "is not a name"),
     ):
         done = howdah.run(*arguments, check=False)
         assert done.returncode == status, done.stderr

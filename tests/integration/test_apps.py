@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -327,3 +328,70 @@ def test_every_change_is_audited_by_a_login_that_can_only_add(platform: Platform
         audit.execute("DELETE FROM howdah.audit_events")
     with pytest.raises(psycopg.errors.InsufficientPrivilege), platform.store.connect_audit() as audit:
         audit.execute("SELECT FROM howdah.apps")
+
+
+def test_what_was_restored_by_hand_is_adopted_on_request(platform: Platform) -> None:
+    created = platform.apps.create("restored", "test")
+    with platform._core.session() as connection:
+        connection.execute("DROP DATABASE restored_db WITH (FORCE)")
+        connection.execute("CREATE DATABASE restored_db TEMPLATE template0")
+    for refused in (
+        lambda: platform.apps.repair("restored", "test"),
+        lambda: platform.logins.new_password("restored", None, False, "test"),
+        lambda: platform.sessions.open("restored", created.logins[0].access, "test"),
+        lambda: platform.tables.list("restored"),
+        lambda: platform.apps.create("restored", "test"),
+    ):
+        with pytest.raises(HowdahError) as caught:
+            refused()
+        assert caught.value.code == "identity_changed"
+        assert "--adopt" in str(caught.value.hint)
+    assert [s.state for s in platform.apps.list() if s.app == "restored"] == ["replaced"]
+    assert platform.apps.info("restored").drift != []
+    repaired = platform.apps.repair("restored", "test", adopt=True)
+    assert len(repaired.statements) > 20
+    assert works(created), "the URLs that were handed out work again"
+    assert platform.apps.info("restored").drift == []
+
+
+def test_a_renamed_database_is_named(platform: Platform) -> None:
+    platform.apps.create("renamed", "test")
+    with platform._core.session() as connection:
+        connection.execute("ALTER DATABASE renamed_db RENAME TO elsewhere_now")
+    with pytest.raises(HowdahError) as caught:
+        platform.tables.list("renamed")
+    assert caught.value.code == "database_missing"
+    assert "elsewhere_now" in caught.value.message
+    with platform._core.session() as connection:
+        connection.execute("ALTER DATABASE elsewhere_now RENAME TO renamed_db")
+    assert platform.tables.list("renamed") == []
+
+
+def test_info_shows_settings_that_a_login_gave_itself_and_drift(platform: Platform) -> None:
+    created = platform.apps.create("selfset", "test")
+    with psycopg.connect(created.logins[1].url or "", autocommit=True) as session:
+        session.execute("SET default_transaction_read_only = off")
+        session.execute("ALTER ROLE selfset_readonly SET statement_timeout = '1ms'")
+    info = platform.apps.info("selfset")
+    assert ("selfset_readonly", "statement_timeout", True) in [(s.login, s.name, s.everywhere) for s in info.settings]
+    assert info.drift == []
+    with platform._core.session() as connection:
+        connection.execute("ALTER ROLE selfset_readonly NOLOGIN SUPERUSER")
+    assert platform.apps.info("selfset").drift == ["set attributes of role selfset_readonly"]
+
+
+def test_short_sessions_count_as_activity_and_howdahs_own_do_not(platform: Platform) -> None:
+    created = platform.apps.create("busy_at_times", "test")
+
+    def settled() -> object:
+        time.sleep(1.5)  # a backend hands its counters in when it ends, and at most once a second
+        platform.activity.sample()
+        return platform.apps.info("busy_at_times").last_activity
+
+    settled()
+    quiet = settled()
+    platform.tables.list("busy_at_times")
+    assert settled() == quiet
+    with psycopg.connect(created.logins[0].url or "") as session:
+        session.execute("SELECT 1")
+    assert settled() != quiet

@@ -56,7 +56,7 @@ def test_a_new_password_mends_nothing_else(platform: Platform) -> None:
 def test_unknown_logins_are_named(platform: Platform) -> None:
     platform.apps.create("known", "test")
     platform.apps.create("unrelated", "test")
-    for login in ("nobody", "unrelated_user", "howdah", "known_owner"):
+    for login in ("nobody", "unrelated_user", "howdah", "known_owner", "known_user_2"):
         with pytest.raises(HowdahError) as caught:
             platform.logins.new_password("known", login, False, "test")
         assert caught.value.code == "login_not_found"

@@ -25,6 +25,7 @@ INSTANCE = {
     "tls": False,
     "data_directory": "/h/data",
     "socket_directory": "/h/run/pg",
+    "apps": 0,
     "notices": ["18.6 lacks a security release"],
 }
 STATUS: dict[str, Any] = {

@@ -332,10 +332,11 @@ DETAILS = {
     "owner": "howdah",
     "encoding": "UTF8",
     "locale": "C.UTF-8",
-    "settings": [{"login": None, "name": "work_mem", "value": "4MB"}],
+    "settings": [{"login": None, "name": "work_mem", "value": "4MB", "everywhere": False}],
     "extensions": [{"name": "citext", "version": "1.6", "schema": "public"}],
     "last_activity": None,
     "login_details": [LOGIN],
+    "drift": [],
 }
 TABLE = {
     "schema": "public",

@@ -1,15 +1,24 @@
 """The door: a FastAPI application over one platform."""
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Security
+from fastapi.security import HTTPBearer
 
 from howdah import __version__
-from howdah.api import apps, health, instance, logins, operations, plans, sessions, tables
+from howdah.api import apps, health, instance, logins, operations, plans, schema, sessions, tables, tokens
+from howdah.api.permission import check_permissions
 from howdah.api.problems import add_problem_handlers
 from howdah.services.platform import Platform
 
+_NOUNS = (instance, apps, plans, tables, logins, sessions, operations, tokens)
+ROUTERS = (health.router, schema.router, *(noun.router for noun in _NOUNS))
+
+# For the description alone: the entrance over TCP has looked at the token long before.
+_BEARER = HTTPBearer(auto_error=False, description="A token from `howdah token create`; not on the Unix socket.")
+
 
 def create_app(platform: Platform) -> FastAPI:
-    """Every route of the door; `platform` must be open."""
+    """Every route of the door; `platform` must be open. Who may come in is decided by an entrance around it."""
+    check_permissions(ROUTERS)
     app = FastAPI(
         title="howdah",
         version=__version__,
@@ -17,10 +26,14 @@ def create_app(platform: Platform) -> FastAPI:
         # The interactive pages load scripts from elsewhere; the schema itself is at /openapi.json.
         docs_url=None,
         redoc_url=None,
+        # `schema` has a permission, and a redirect would name whatever host the request did.
+        openapi_url=None,
+        redirect_slashes=False,
     )
     app.state.platform = platform
     add_problem_handlers(app)
-    app.include_router(health.router)
-    for noun in (instance, apps, plans, tables, logins, sessions, operations):
-        app.include_router(noun.router, prefix="/api/v1")
+    for router in (health.router, schema.router):
+        app.include_router(router)
+    for noun in _NOUNS:
+        app.include_router(noun.router, prefix="/api/v1", dependencies=[Security(_BEARER)])
     return app

@@ -1,11 +1,14 @@
-"""What routes are given: the platform, who asks, and the idempotency key."""
+"""What routes are given: the platform and the idempotency key; and the types of what they take."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Request
+from pydantic import AfterValidator, WithJsonSchema
 
 from howdah.domain.names import MAX_APP_NAME_BYTES
 from howdah.services.platform import Platform
+
+APP_PATTERN = "^(?!howdah|pg_)[a-z][a-z0-9]*(_[a-z0-9]+)*$"
 
 
 def _platform(request: Request) -> Platform:
@@ -13,15 +16,23 @@ def _platform(request: Request) -> Platform:
     return platform
 
 
-def _actor(request: Request) -> str:
-    """Who asks: on the Unix socket the operating system says it (see `peer.py`)."""
-    return request.client.host if request.client else "unknown"
+def _storable(text: str) -> str:
+    if "\0" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
+        raise ValueError("it holds characters that PostgreSQL has no text for")
+    return text
 
 
+def as_pattern(pattern: str, longest: int) -> Any:
+    """Describes a text by a pattern that howdah itself checks later, with an error code of its own."""
+    return WithJsonSchema({"type": "string", "pattern": pattern, "maxLength": longest})
+
+
+# PostgreSQL's text can hold neither NUL nor half a surrogate pair.
+Text = Annotated[str, AfterValidator(_storable)]
 PlatformDependency = Annotated[Platform, Depends(_platform)]
-Actor = Annotated[str, Depends(_actor)]
 IdempotencyKey = Annotated[
-    str | None,
+    Text | None,
     Header(alias="Idempotency-Key", max_length=200, description="A retry with the same key repeats nothing"),
 ]
-AppName = Annotated[str, Path(description="An app's name", max_length=MAX_APP_NAME_BYTES * 2)]
+AppName = Annotated[Text, Path(description="An app's name", max_length=MAX_APP_NAME_BYTES * 2)]
+NewAppName = Annotated[Text, as_pattern(APP_PATTERN, MAX_APP_NAME_BYTES)]

@@ -4,24 +4,32 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from howdah.api.dependencies import PlatformDependency
+from howdah.api.dependencies import PlatformDependency, Text
+from howdah.api.permission import Asking, may
 from howdah.api.problems import problems
+from howdah.domain.permissions import Permission
 from howdah.domain.views import OperationView
+from howdah.services.operations import operation_not_found
 
 router = APIRouter(prefix="/operations", tags=["operations"])
 
 
-@router.get("", responses=problems())
+@router.get("", responses=problems(404))
 def list_operations(
     platform: PlatformDependency,
-    app: Annotated[str | None, Query()] = None,
+    asking: Annotated[Asking, may(Permission.OPERATION_LIST)],
+    app: Annotated[Text | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[OperationView]:
     """The newest operations first."""
-    return platform.operations.list(app, limit)
+    return platform.operations.list(asking.about(app), limit)
 
 
 @router.get("/{operation}", responses=problems(404))
-def show_operation(operation: str, platform: PlatformDependency) -> OperationView:
+def show_operation(
+    operation: Text, platform: PlatformDependency, asking: Annotated[Asking, may(Permission.OPERATION_SHOW)]
+) -> OperationView:
     """One operation."""
-    return platform.operations.get(operation)
+    found = platform.operations.get(operation)
+    asking.found(found.app, operation, operation_not_found(operation))
+    return found

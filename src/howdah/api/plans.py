@@ -1,25 +1,31 @@
 """Plans: what would be done, as named statements, and nothing is changed."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from howdah.api.dependencies import PlatformDependency
+from howdah.api.dependencies import NewAppName, PlatformDependency
+from howdah.api.permission import Asking, may
 from howdah.api.problems import problems
+from howdah.domain.permissions import Permission
 from howdah.domain.views import PlannedApp
 
 router = APIRouter(prefix="/plans", tags=["plans"])
 
 
 class PlanRequest(BaseModel):
-    app: str
+    app: NewAppName
     change: Literal["create", "repair"] = "create"
 
 
 @router.post("", responses=problems(404, 409))
-def plan(request: PlanRequest, platform: PlatformDependency) -> PlannedApp:
+def plan(
+    request: PlanRequest, platform: PlatformDependency, asking: Annotated[Asking, may(Permission.PLAN)]
+) -> PlannedApp:
     """The statements that create or repair would run now; secrets are masked."""
     if request.change == "repair":
+        asking.about(request.app)
         return platform.apps.plan_repair(request.app)
+    asking.must(Permission.APP_CREATE)
     return platform.apps.plan_create(request.app)

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from howdah.domain.errors import HowdahError
+from howdah.domain.errors import UNAUTHORIZED, HowdahError, TooManyFailures
 from howdah.services.platform import failure
 
 _log = structlog.get_logger(__name__)
@@ -27,9 +27,14 @@ class Problem(BaseModel):
 
 
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that can fail with these HTTP statuses, besides 422, 500 and 503."""
+    """The `responses` of a route that can fail with these HTTP statuses, besides those that every route can.
+
+    Those are about the token (401, 403, 429), the request (413, 422), and howdah itself (500, 503).
+    """
     content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
-    return {code: {"description": "Problem", "content": content} for code in (*codes, 422, 500, 503)}
+    return {
+        code: {"description": "Problem", "content": content} for code in (401, 403, *codes, 413, 422, 429, 500, 503)
+    }
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -38,30 +43,36 @@ def add_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     @app.exception_handler(HowdahError)
     async def _any(_request: Request, error: Exception) -> JSONResponse:
-        known = failure(error)
-        if known is None:
-            # The text of a stranger's exception may quote anything; the log gets where, the answer what kind.
-            _log.error("unexpected error", kind=type(error).__name__, where=_where(error))
-            known = HowdahError(
-                "internal",
-                f"an unexpected error occurred: {type(error).__name__}",
-                hint="This is probably a bug of howdah's; `howdah logs` says where it happened.",
-            )
-        return _answer(known)
+        return problem_response(as_problem(error))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
         # Not the input itself: it may hold a secret.
         wrong = "; ".join(f"{'.'.join(str(part) for part in e['loc'][1:])}: {e['msg']}" for e in error.errors())
-        return _answer(HowdahError("invalid_input", "the request is not valid", detail=wrong))
+        return problem_response(HowdahError("invalid_input", "the request is not valid", detail=wrong))
 
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, error: HTTPException) -> JSONResponse:
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_input")
-        return _answer(HowdahError(code, str(error.detail), hint="/openapi.json lists what there is."))
+        return problem_response(HowdahError(code, str(error.detail), hint="/openapi.json lists what there is."))
 
 
-def _answer(error: HowdahError) -> JSONResponse:
+def as_problem(error: Exception) -> HowdahError:
+    """What to say of an exception; of one that nobody expected, the log gets where and the answer what kind."""
+    known = failure(error)
+    if known is None:
+        # Not its text, which may quote anything.
+        _log.error("unexpected error", kind=type(error).__name__, where=_where(error))
+        known = HowdahError(
+            "internal",
+            f"an unexpected error occurred: {type(error).__name__}",
+            hint="This is probably a bug of howdah's; `howdah logs` says where it happened.",
+        )
+    return known
+
+
+def problem_response(error: HowdahError) -> JSONResponse:
+    """The answer that an error is."""
     problem = Problem(
         title=error.message,
         status=error.category.http_status,
@@ -69,7 +80,12 @@ def _answer(error: HowdahError) -> JSONResponse:
         detail=error.detail,
         hint=error.hint,
     )
-    return JSONResponse(problem.model_dump(), problem.status, media_type="application/problem+json")
+    headers = {}
+    if problem.status == UNAUTHORIZED.http_status:
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, TooManyFailures):
+        headers["Retry-After"] = str(error.retry_after)
+    return JSONResponse(problem.model_dump(), problem.status, headers, media_type="application/problem+json")
 
 
 def _where(error: BaseException) -> list[str]:

@@ -1,10 +1,14 @@
 """Short-lived logins, for `howdah psql`."""
 
+from typing import Annotated
+
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from howdah.api.dependencies import Actor, AppName, PlatformDependency
+from howdah.api.dependencies import AppName, PlatformDependency, Text
+from howdah.api.permission import Asking, may
 from howdah.api.problems import problems
+from howdah.domain.permissions import Permission
 from howdah.domain.specs import Access
 from howdah.domain.views import ShortLivedSession
 
@@ -16,12 +20,22 @@ class NewSession(BaseModel):
 
 
 @router.post("", status_code=201, responses=problems(404, 409))
-def open_session(app: AppName, wanted: NewSession, platform: PlatformDependency, actor: Actor) -> ShortLivedSession:
+def open_session(
+    app: AppName,
+    wanted: NewSession,
+    platform: PlatformDependency,
+    asking: Annotated[Asking, may(Permission.SESSION_OPEN)],
+) -> ShortLivedSession:
     """Make a login that lives until it is ended, unused for a minute, or 12 hours old."""
-    return platform.sessions.open(app, wanted.access, actor)
+    return platform.sessions.open(app, wanted.access, asking.actor, remote=asking.caller.remote)
 
 
 @router.delete("/{login}", status_code=204, responses=problems(404, 409))
-def end_session(app: AppName, login: str, platform: PlatformDependency, actor: Actor) -> None:
+def end_session(
+    app: AppName,
+    login: Text,
+    platform: PlatformDependency,
+    asking: Annotated[Asking, may(Permission.SESSION_END)],
+) -> None:
     """End a short-lived login and its sessions."""
-    platform.sessions.end(app, login, actor)
+    platform.sessions.end(app, login, asking.actor)

@@ -3,13 +3,15 @@
 from fastapi import APIRouter
 
 from howdah.api.dependencies import AppName, PlatformDependency
+from howdah.api.permission import may
 from howdah.api.problems import problems
+from howdah.domain.permissions import Permission
 from howdah.domain.views import TableView
 
 router = APIRouter(prefix="/apps/{app}/tables", tags=["tables"])
 
 
-@router.get("", responses=problems(404))
+@router.get("", responses=problems(404, 409), dependencies=[may(Permission.TABLE_LIST)])
 def list_tables(app: AppName, platform: PlatformDependency) -> list[TableView]:
     """Tables and views with estimated rows and size."""
     return platform.tables.list(app)

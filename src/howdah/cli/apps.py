@@ -9,7 +9,7 @@ import click
 
 from howdah.cli import render
 from howdah.cli.client import url_path
-from howdah.cli.delivery import deliver, env_file, env_option, with_urls
+from howdah.cli.delivery import deliver, env_file, env_option, refuse_to_lose, with_urls
 from howdah.cli.here import Here, app_argument, output_option
 from howdah.cli.logins import show_logins
 from howdah.cli.render import Column, say, share, show_json, show_notices, show_table, size, when, words
@@ -40,6 +40,7 @@ def create(here: Here, app: str, env: Path | None, dry_run: bool, output: str) -
         _show_plan(client.post("/plans", {"app": app, "change": "create"}, changes=False), output)
         return
     with env_file(env) as target:
+        refuse_to_lose(client, app, target)
         try:
             answer = with_urls(client, client.post("/apps", {"app": app}))
         except KeyboardInterrupt:
@@ -62,9 +63,10 @@ def create(here: Here, app: str, env: Path | None, dry_run: bool, output: str) -
 @click.command()
 @app_argument()
 @click.option("--dry-run", is_flag=True, help="Print the drift, one SQL statement a line, and change nothing.")
+@click.option("--adopt", is_flag=True, help="Take over what bears the recorded names now: after a restore by hand.")
 @output_option("table", "json")
 @click.pass_obj
-def repair(here: Here, app: str, dry_run: bool, output: str) -> None:
+def repair(here: Here, app: str, dry_run: bool, adopt: bool, output: str) -> None:
     """Bring APP back to what is wanted: roles, owners, privileges.
 
     What differs (the drift) was changed by something else than howdah. Passwords and data stay as they are.
@@ -73,7 +75,7 @@ def repair(here: Here, app: str, dry_run: bool, output: str) -> None:
     if dry_run:
         _show_plan(client.post("/plans", {"app": app, "change": "repair"}, changes=False), output)
         return
-    answer = client.post(url_path("apps", app, "repair"), {})
+    answer = client.post(url_path("apps", app, "repair"), {"adopt": adopt})
     if output == "json":
         show_json(answer)
         return
@@ -167,8 +169,17 @@ def info(here: Here, app: str, output: str) -> None:
     if answer["settings"]:
         render.show_heading("Settings")
         columns = [Column("NAME"), Column("VALUE"), Column("FOR")]
-        show_table(columns, [[s["name"], s["value"], s["login"] or "the database"] for s in answer["settings"]])
+        everywhere = {True: ", in every database", False: ""}
+        rows = [
+            [s["name"], s["value"], (s["login"] or "the database") + everywhere[s["everywhere"]]]
+            for s in answer["settings"]
+        ]
+        show_table(columns, rows)
     if answer["extensions"]:
         render.show_heading("Extensions")
         columns = [Column("NAME"), Column("VERSION"), Column("SCHEMA")]
         show_table(columns, [[e["name"], e["version"], e["schema"]] for e in answer["extensions"]])
+    if answer["drift"]:
+        what = "\n".join(f"  {render.printable(description)}" for description in answer["drift"][:10])
+        more = f"\n  … and {len(answer['drift']) - 10} more" if len(answer["drift"]) > 10 else ""
+        say(f"Drift: this differs from what is wanted (`{here.command(f'repair {app} --dry-run')}`)\n{what}{more}")

@@ -1,4 +1,4 @@
-"""A client of the door: HTTP over the control plane's Unix socket, and its problems as `HowdahError`s.
+"""A client of the door: HTTP to the control plane, here or elsewhere, and its problems as `HowdahError`s.
 
 `http` and `socket` are imported where a request is made: `howdah --help` doesn't need them.
 """
@@ -10,45 +10,39 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from howdah.cli.local import ConnectionLostError, SocketDoor
+from howdah.cli.remote import RemoteDoor
 from howdah.domain import errors
 from howdah.domain.errors import HowdahError
+from howdah.domain.names import RULE
 
 if TYPE_CHECKING:
-    import socket
-
     from howdah.domain.home import Home
 
 PREFIX = "/api/v1"
-CONNECT_TIMEOUT = 5.0
 # A create copies a template database and may wait for another one to end.
 ANSWER_TIMEOUT = 120.0
 # Pauses in seconds before each try: long enough for a control plane that is being restarted.
 PAUSES = (0.0, 0.3, 1.0, 2.0)
 
 
-class _ConnectionLostError(Exception):
-    """The connection was open and ended before an answer; the request may or may not have been carried out."""
-
-
 class Client:
-    """Speaks to the control plane of one home.
+    """Speaks to the control plane of a home, or to one on another machine.
 
     Every method returns the answer's JSON (None for an empty answer) and raises HowdahError: the door's own
     code, or `control_plane_down`, `permission_denied`, `timeout`. A request whose connection dies before the
     answer is sent again, a changing one under the same Idempotency-Key, so that it happens once.
-
-    Only `_connect` knows that the door is a Unix socket; a door on TCP with a token would differ there.
     """
 
     def __init__(
         self,
-        home: Home,
+        where: Home | RemoteDoor,
         *,
         program: str = "howdah",
         timeout: float = ANSWER_TIMEOUT,
         attempts: int = len(PAUSES),
     ):
-        self._home = home
+        self._door = where if isinstance(where, RemoteDoor) else SocketDoor(where, program)
         self._program = program
         self._timeout = timeout
         self._pauses = PAUSES[:attempts]
@@ -67,7 +61,8 @@ class Client:
         self._request("DELETE", path, None, {})
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None, extra: dict[str, str]) -> Any:
-        headers = {"Accept": "application/json, application/problem+json", "Connection": "close", **extra}
+        headers = {"Accept": "application/json, application/problem+json", "Connection": "close"}
+        headers |= {**self._door.headers, **extra}
         content = None
         if body is not None:
             content = json.dumps(body).encode()
@@ -76,15 +71,15 @@ class Client:
         for pause in self._pauses:
             time.sleep(pause)
             try:
-                status, answer = self._exchange(method, PREFIX + path, content, headers)
-            except _ConnectionLostError:
+                status, answer = self._exchange(method, self._door.prefix + PREFIX + path, content, headers)
+            except ConnectionLostError:
                 lost = True
             except HowdahError as error:
                 # Once something was sent, "nobody is there" may be a control plane on its way back.
                 if not (lost and error.code == "control_plane_down"):
                     raise
             else:
-                return _read_answer(status, answer)
+                return _read_answer(status, answer, self._door.shown)
         raise HowdahError(
             "control_plane_down",
             "the control plane went away before it answered",
@@ -95,8 +90,7 @@ class Client:
     def _exchange(self, method: str, path: str, content: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
         import http.client
 
-        connection = http.client.HTTPConnection("howdah")
-        connection.sock = self._connect()
+        connection = self._door.connect(self._timeout)
         try:
             connection.request(method, path, body=content, headers=headers)
             response = connection.getresponse()
@@ -108,49 +102,16 @@ class Client:
                 detail="What was asked for may still be going on.",
                 hint=f"See `{self._program} operations` and `{self._program} logs`.",
             ) from None
-        except (ConnectionError, http.client.IncompleteRead) as error:
-            raise _ConnectionLostError from error
+        except (OSError, http.client.IncompleteRead) as error:
+            raise ConnectionLostError from error
         except http.client.HTTPException:
             raise HowdahError(
                 "internal",
-                "what answers at the control plane's socket doesn't speak HTTP",
-                detail=f"Socket: {self._home.api_socket}",
+                "what answers in the control plane's place doesn't speak HTTP",
+                detail=f"It is at {self._door.shown}.",
             ) from None
         finally:
             connection.close()
-
-    def _connect(self) -> socket.socket:
-        import socket
-
-        # `run` may be a link that keeps the socket's path short enough for the kernel.
-        path = os.path.realpath(self._home.run) + "/" + self._home.api_socket.name
-        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            door.settimeout(CONNECT_TIMEOUT)
-            door.connect(path)
-            door.settimeout(self._timeout)
-        except BlockingIOError as error:  # the queue of waiting connections is full
-            door.close()
-            raise _ConnectionLostError from error
-        except PermissionError:
-            door.close()
-            raise HowdahError(
-                "permission_denied",
-                "this account may not speak to the control plane",
-                detail=f"Socket: {self._home.api_socket}",
-                hint="Whoever can open the socket is the admin: run this as the account that ran `howdah up`.",
-            ) from None
-        except OSError as error:
-            door.close()
-            reason = "" if isinstance(error, FileNotFoundError) else f" ({error.strerror or error})"
-            raise HowdahError(
-                "control_plane_down",
-                "howdah's control plane isn't running here",
-                detail=f"Nothing answers at {self._home.api_socket}{reason}.",
-                hint=f"Start it with `{self._program} up`, or look with `{self._program} status`. "
-                "Another howdah is named with --home or HOWDAH_HOME.",
-            ) from None
-        return door
 
 
 def url_path(*parts: str) -> str:
@@ -161,12 +122,21 @@ def url_path(*parts: str) -> str:
     from urllib.parse import quote
 
     for part in parts:
-        if part in ("", ".", ".."):
-            raise HowdahError("invalid_name", f'"{part}" is not a name')
+        if part in ("", ".", "..") or not part.isprintable():
+            shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in part)
+            raise HowdahError("invalid_name", f'"{shown}" is not a name', hint=RULE)
     return "".join("/" + quote(part, safe="") for part in parts)
 
 
-def _read_answer(status: int, content: bytes) -> Any:
+def _read_answer(status: int, content: bytes, door: str) -> Any:
+    if 300 <= status < 400:
+        # Followed, it would carry the token to whomever it names.
+        raise HowdahError(
+            "control_plane_down",
+            f"{door} answers with a redirect, which howdah doesn't follow",
+            detail=f"HTTP status {status}.",
+            hint="Name the address itself in HOWDAH_URL.",
+        )
     if status == 204 or (status < 300 and not content):
         return None
     try:
@@ -202,6 +172,8 @@ _CATEGORIES = {
     category.http_status: category
     for category in (
         errors.INVALID,
+        errors.UNAUTHORIZED,
+        errors.TOO_MANY,
         errors.NOT_FOUND,
         errors.CONFLICT,
         errors.REFUSED,

@@ -34,11 +34,38 @@ def env_file(path: Path | None) -> AbstractContextManager[EnvFile | None]:
     return EnvFile(path) if path else nullcontext()
 
 
+def refuse_to_lose(client: Client, app: str, target: EnvFile | None) -> None:
+    """Don't write over the URL of another app of this howdah: nobody else has its password.
+
+    Raises HowdahError `env_file`. What points elsewhere (a template's example, say) is replaced.
+    """
+    from urllib.parse import urlsplit
+
+    present = [urlsplit(url) for url in target.values(tuple(_VARIABLES.values()))] if target else []
+    users = {url.username: url for url in present if url.scheme in ("postgresql", "postgres") and url.username}
+    if target is None or not users:
+        return
+    instance = client.get("/instance")
+    for login in client.get("/logins"):
+        url = users.get(login["login"])
+        if url is None or login["app"] in (None, app) or url.port not in (None, instance["port"]):
+            continue
+        raise HowdahError(
+            "env_file",
+            f"{target.path} holds the URL of another app: {login['login']} of {login['app']}",
+            detail="howdah keeps no password, so this may be the only place where it is.",
+            hint="Name another file, or take that line out first.",
+        )
+
+
+def variable_of(access: str) -> str:
+    """The environment variable for the URL of a login; the owner's is DATABASE_URL."""
+    return _VARIABLES.get(access) or f"DATABASE_URL_{access.upper()}"
+
+
 def assignments(logins: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """Variable names and URLs; the owner's is DATABASE_URL."""
-    return {
-        _VARIABLES.get(login["access"]) or f"DATABASE_URL_{login['access'].upper()}": login["url"] for login in logins
-    }
+    """Variable names and URLs."""
+    return {variable_of(login["access"]): login["url"] for login in logins}
 
 
 def with_urls(client: Client, answer: dict[str, Any]) -> dict[str, Any]:

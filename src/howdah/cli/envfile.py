@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -65,6 +65,20 @@ def with_values(content: bytes, values: Mapping[str, str]) -> bytes:
             result.append(end)
         result.extend(env_line(name, value).encode() + end for name, value in missing.items())
     return b"".join(result)
+
+
+def values_of(content: bytes, names: Collection[str]) -> list[str]:
+    """The values that `content` assigns to any of `names`, without their quotes."""
+    lines = content.splitlines(keepends=True)
+    found = []
+    for at, line in enumerate(lines):
+        body, _ = _split_end(line)
+        match = _ASSIGNMENT.fullmatch(body)
+        if match is not None and match["name"].decode() in names:
+            _, tail, quote = _value_end(lines, at, match["rest"])
+            value = match["rest"].removesuffix(tail) if tail else match["rest"]
+            found.append(value.strip(quote or b" ").decode(errors="replace"))
+    return found
 
 
 def _split_end(line: bytes) -> tuple[bytes, bytes]:
@@ -158,6 +172,10 @@ class EnvFile:
                 os.close(folder)
         except (OSError, ValueError) as error:
             raise self._failure(str(error)) from error
+
+    def values(self, names: Collection[str]) -> list[str]:
+        """What is assigned to any of `names` now."""
+        return values_of(self._read(), names)
 
     def _open_draft(self) -> None:
         """Look at the file and make its draft beside it: what could fail later fails now."""

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
-from howdah.cli.client import Client
+from howdah.cli.client import ANSWER_TIMEOUT, PAUSES, Client
+from howdah.cli.remote import find_remote
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home, default_home
 
@@ -20,14 +21,28 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Here:
-    """The home that this invocation works on, and `program`: what to type to reach it again."""
+    """The home that this invocation works on, and `program`: what to type to reach it again.
+
+    `remote`: it works on the howdah that HOWDAH_URL names instead.
+    """
 
     home: Home
     program: str
+    remote: bool = False
 
-    def client(self) -> Client:
-        """The door of this home's control plane; it is opened with the first request."""
-        return Client(self.home, program=self.program)
+    def client(self, *, timeout: float = ANSWER_TIMEOUT, attempts: int = len(PAUSES)) -> Client:
+        """The control plane's door; it is opened with the first request. Raises what `find_remote` raises."""
+        door = find_remote(os.environ) if self.remote else None
+        return Client(door or self.home, program=self.program, timeout=timeout, attempts=attempts)
+
+    def check_local(self, command: str) -> None:
+        """Refuse what can only be done on the machine itself. Raises HowdahError `invalid_input`."""
+        if self.remote:
+            raise HowdahError(
+                "invalid_input",
+                f"`howdah {command}` works on this machine only, and HOWDAH_URL names a howdah elsewhere",
+                hint="Run it on that machine. For a howdah of this machine, unset HOWDAH_URL or name it with --home.",
+            )
 
     def command(self, words: str) -> str:
         """What a person types to run `words` on this same howdah."""
@@ -35,9 +50,9 @@ class Here:
 
 
 def find_here(named: Path | None) -> Here:
-    """The howdah named with `--home`, else that of the environment."""
+    """The howdah named with `--home`, else that of the environment, where HOWDAH_URL comes before HOWDAH_HOME."""
     if named is None:
-        return Here(Home(default_home(os.environ, os.getuid())), "howdah")
+        return Here(Home(default_home(os.environ, os.getuid())), "howdah", remote=bool(os.environ.get("HOWDAH_URL")))
     root = named.expanduser().absolute()
     return Here(Home(root), f"howdah --home {shlex.quote(str(root))}")
 
@@ -58,7 +73,7 @@ def complete_app(ctx: click.Context, _param: click.Parameter, incomplete: str) -
     """Names of apps for the shell's completion; none where the control plane doesn't answer."""
     here = find_here(ctx.find_root().params.get("home"))
     try:
-        apps = Client(here.home, timeout=2, attempts=1).get("/apps")
+        apps = here.client(timeout=2, attempts=1).get("/apps")
     except HowdahError:
         return []
     return [app["app"] for app in apps if app["app"].startswith(incomplete)]

@@ -50,6 +50,10 @@ def step(text: str) -> None:
 @click.option("--allow-plaintext/--no-allow-plaintext", default=None, help="Listen beyond this machine without TLS.")
 @click.option("--tls-cert", type=_file, metavar="FILE", help="The server's certificate.")
 @click.option("--tls-key", type=_file, metavar="FILE", help="The certificate's private key.")
+@click.option("--api-bind", metavar="ADDRESS:PORT", help="Open howdah's API on TCP too, for tokens.  [default: off]")
+@click.option("--api-tls-cert", type=_file, metavar="FILE", help="The API's certificate.")
+@click.option("--api-tls-key", type=_file, metavar="FILE", help="Its private key.")
+@click.option("--api-behind-proxy", metavar="ADDRESS", help="The reverse proxy that terminates TLS for the API.")
 @output_option("table", "json")
 @click.pass_obj
 def up(here: Here, /, output: str, **options: Any) -> None:
@@ -58,6 +62,7 @@ def up(here: Here, /, output: str, **options: Any) -> None:
     What runs already is left alone. The first time this makes the server; its options are kept for the next time;
     an empty one ("") goes back to the default.
     """
+    here.check_local("up")
     ready = run_daemon("up", here.home, daemon_options(options), on_step=step)
     instance = ready["instance"]
     home = here.home
@@ -72,13 +77,13 @@ def up(here: Here, /, output: str, **options: Any) -> None:
         ("URLs name", _endpoint(instance.get("public_host") or instance["host"], instance["port"])),
         ("TLS", "on" if instance["tls"] else "off"),
         ("Socket", instance["socket_directory"]),
-        ("API", str(home.api_socket)),
+        ("API", ", ".join(filter(None, [str(home.api_socket), ready.get("api")]))),
         ("Data", instance["data_directory"]),
         ("Logs", str(home.logs)),
     ]
     show_facts([fact for fact in facts if fact[1]], indent="  ")
     show_notices(instance.get("notices"))
-    say(f"Next: {here.command('create myapp')}")
+    say(f"Next: {here.command('list' if instance['apps'] else 'create myapp')}")
 
 
 def daemon_options(options: dict[str, Any]) -> list[str]:
@@ -107,6 +112,7 @@ def down(here: Here, keep_postgres: bool, output: str) -> None:
 
     Apps have no database while PostgreSQL is stopped. Nothing is lost: `howdah up` brings all of it back.
     """
+    here.check_local("down")
     options = ["--keep-postgres"] if keep_postgres else []
     ready = run_daemon("down", here.home, options, on_step=step)
     if output == "json":
@@ -123,6 +129,7 @@ def down(here: Here, keep_postgres: bool, output: str) -> None:
 def status(ctx: click.Context, output: str) -> None:
     """Show what runs and where. Exits with 0 when all does, else with 6."""
     here: Here = ctx.obj
+    here.check_local("status")
     ready = run_daemon("status", here.home, on_step=_ignore)
     control, postgres = ready["control_plane"], ready["postgres"]
     healthy = control["running"] and postgres["running"] and postgres["accepts_connections"]
@@ -134,7 +141,7 @@ def status(ctx: click.Context, output: str) -> None:
             ("PostgreSQL", _postgres_line(postgres)),
             ("Home", ready["home"]),
             ("Socket", postgres["socket_directory"]),
-            ("API", control["socket"]),
+            ("API", ", ".join(filter(None, [control["socket"], control.get("url")]))),
             ("Data", postgres["data_directory"]),
             *(("Logs" if at == 0 else "", path) for at, path in enumerate(ready["logs"])),
         ]

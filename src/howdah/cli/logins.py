@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from howdah.cli.client import url_path
-from howdah.cli.delivery import deliver, env_file, env_option, with_urls
+from howdah.cli.delivery import deliver, env_file, env_option, refuse_to_lose, with_urls
 from howdah.cli.here import Here, app_argument, output_option
 from howdah.cli.render import Column, say, share, show_json, show_notices, show_table, when, words
 
@@ -90,6 +90,7 @@ def password(here: Here, app: str, login: str | None, end_sessions: bool, env: P
     """
     client = here.client()
     with env_file(env) as target:
+        refuse_to_lose(client, app, target)
         answer = client.post(url_path("apps", app, "password"), {"login": login, "end_sessions": end_sessions})
         answer = with_urls(client, answer)
         names = " and ".join(f"{each['name']} ({each['access']})" for each in answer["logins"])

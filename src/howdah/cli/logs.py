@@ -38,6 +38,7 @@ _BLOCK = 64 * 1024
 @click.pass_obj
 def logs(here: Here, follow: bool, lines: int, source: str) -> None:
     """Show the last lines of the logs."""
+    here.check_local("logs")
     prefix = source == "all"
     streams = [Stream(name, here.home, prefix=prefix) for name in ("server", "howdah") if prefix or source == name]
     try:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from howdah.cli.client import Client, url_path
+from howdah.cli.client import url_path
 from howdah.cli.here import Here, app_argument
 from howdah.cli.render import warn
 from howdah.domain.errors import HowdahError
@@ -54,13 +54,13 @@ def psql(ctx: click.Context, app: str, readonly: bool, args: tuple[str, ...]) ->
     find_psql(here.home)
     with Signals() as signals:
         session = _open_session(here, app, "readonly" if readonly else "owner")
-        file = here.home.session_files / Path(session["file"]).name
         with ExitStack() as afterwards:
             afterwards.callback(_close_session, here, app, session)
+            file = _place(here, session, afterwards)
             afterwards.callback(file.unlink, missing_ok=True)
             program = find_psql(here.home, session.get("server_major", 0))
             write_service_file(file, service_file(session))
-            status = _run(program, args, session_environment(os.environ, file), signals)
+            status = _run(program, args, session_environment(os.environ, file, remote=here.remote), signals)
     ctx.exit(status)
 
 
@@ -96,12 +96,16 @@ def _major(psql: str) -> int:
     return int(match[0]) if match else 10_000
 
 
-def session_environment(environ: Mapping[str, str], file: Path) -> dict[str, str]:
-    """psql's environment: the person's, without what would lead libpq elsewhere."""
+def session_environment(environ: Mapping[str, str], file: Path, *, remote: bool = False) -> dict[str, str]:
+    """psql's environment: the person's, without what would lead libpq elsewhere, and without howdah's token.
+
+    How far the server's certificate is trusted (PGSSLMODE, PGSSLROOTCERT …) is the person's to say for a remote one.
+    """
     kept = {
         name: value
         for name, value in environ.items()
-        if not name.startswith("PG") or name.startswith("PG_") or name in _KEPT
+        if (not name.startswith("PG") or name.startswith("PG_") or name in _KEPT or (remote and name[:5] == "PGSSL"))
+        and name != "HOWDAH_TOKEN"
     }
     return {**kept, "PGSERVICEFILE": str(file), "PGSERVICE": SERVICE}
 
@@ -132,6 +136,15 @@ def write_service_file(file: Path, text: str) -> None:
         raise HowdahError("home", f"can't write {file}", detail=error.strerror) from error
 
 
+def _place(here: Here, session: Mapping[str, Any], afterwards: ExitStack) -> Path:
+    """Where the service file belongs: with the home's others, or in a private folder of this machine."""
+    if not here.remote:
+        return here.home.session_files / Path(session["file"]).name
+    import tempfile
+
+    return Path(afterwards.enter_context(tempfile.TemporaryDirectory(prefix="howdah-"))) / "service.conf"
+
+
 def _open_session(here: Here, app: str, access: str) -> dict[str, Any]:
     client = here.client()
     for _ in range(3):
@@ -145,7 +158,7 @@ def _open_session(here: Here, app: str, access: str) -> dict[str, Any]:
 
 def _close_session(here: Here, app: str, session: Mapping[str, Any]) -> None:
     # Nobody wants to wait long for a prompt; what stays is swept.
-    client = Client(here.home, program=here.program, timeout=10, attempts=2)
+    client = here.client(timeout=10, attempts=2)
     try:
         client.delete(url_path("apps", app, "sessions", session["login"]))
     except HowdahError as error:

@@ -10,6 +10,7 @@ import structlog
 
 from howdah.daemon.logging import configure_logging
 from howdah.daemon.report import Report
+from howdah.daemon.settings import OPTIONS as API_OPTIONS
 from howdah.domain.errors import INTERNAL, HowdahError
 from howdah.domain.home import Home
 
@@ -58,7 +59,8 @@ def _run(arguments: argparse.Namespace, home: Home, report: Report) -> int:
 
     given: dict[str, Any] = {name: getattr(arguments, name) for name in OPTIONS}
     try:
-        return ControlPlane(home, given, report).run()
+        api = {name: getattr(arguments, name) for name in API_OPTIONS}
+        return ControlPlane(home, given, api, report).run()
     except Stopped:
         report.error(HowdahError("internal", "`howdah up` was stopped before it was done", hint="Run it again."))
         return INTERNAL.exit_status
@@ -75,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--bind", action="append")
     up.add_argument("--public-host")
     up.add_argument("--allow-plaintext", action=argparse.BooleanOptionalAction)
-    for name in ("--data", "--pg-bin", "--tls-cert", "--tls-key"):
+    up.add_argument("--api-bind")
+    up.add_argument("--api-behind-proxy")
+    for name in ("--data", "--pg-bin", "--tls-cert", "--tls-key", "--api-tls-cert", "--api-tls-key"):
         up.add_argument(name, type=_path_or_nothing)
     down = commands.add_parser("down", parents=[common], allow_abbrev=False)
     down.add_argument("--keep-postgres", action="store_true")

@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from howdah.api.entrances import SocketEntrance
 from howdah.api.peer import PeerProtocol
 from howdah.domain.errors import HowdahError
 
@@ -41,43 +42,25 @@ def open_socket(path: Path) -> socket.socket:
     return listener
 
 
-class Door:
-    """The API, served by uvicorn in a thread of its own, so that signals stay the main thread's."""
+class Serving:
+    """uvicorn in a thread of its own, so that signals stay the main thread's."""
 
-    def __init__(self, app: FastAPI, path: Path):
-        self._path = path
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                http=PeerProtocol,
-                access_log=False,
-                log_config=None,
-                lifespan="on",
-                timeout_graceful_shutdown=10,
-                server_header=False,
-            )
-        )
-        self._thread = threading.Thread(target=self._serve, name="door", daemon=True)
+    def __init__(self, config: uvicorn.Config, name: str):
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._socket: socket.socket | None = None
 
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
 
-    def open(self, timeout: float = 30) -> None:
-        """Serve, and return when `/healthz` answers. Raises `internal` when it doesn't within `timeout` seconds."""
-        self._socket = open_socket(self._path)
+    def start(self, listener: socket.socket) -> None:
+        """Serve what comes to `listener`, which is closed at the end."""
+        self._socket = listener
         self._thread.start()
-        deadline = time.monotonic() + timeout
-        while ask(self._path, "/healthz") is None:
-            if not self.alive or time.monotonic() > deadline:
-                raise HowdahError("internal", "the API does not answer", hint="See the end of howdah's log.")
-            time.sleep(0.02)
 
-    def close(self, timeout: float = 15) -> None:
-        """Let requests under way finish (seconds), then stop and remove the socket."""
-        # First the name, so that nobody new comes to a door that is closing.
-        self._path.unlink(missing_ok=True)
+    def stop(self, timeout: float) -> None:
+        """Let requests under way finish (seconds), then stop."""
         self._server.should_exit = True
         if self.alive:
             self._thread.join(timeout)
@@ -89,7 +72,45 @@ class Door:
         try:
             self._server.run(sockets=[self._socket])
         except SystemExit:
-            return  # uvicorn's way to say that start-up failed; it has logged why, and `open` notices
+            return  # uvicorn's way to say that start-up failed; it has logged why, and `alive` tells
+
+
+class Door:
+    """The API on the home's Unix socket."""
+
+    def __init__(self, app: FastAPI, path: Path):
+        self._path = path
+        config = uvicorn.Config(
+            SocketEntrance(app),
+            http=PeerProtocol,
+            ws="none",
+            proxy_headers=False,
+            access_log=False,
+            log_config=None,
+            lifespan="on",
+            timeout_graceful_shutdown=10,
+            server_header=False,
+        )
+        self._serving = Serving(config, "door")
+
+    @property
+    def alive(self) -> bool:
+        return self._serving.alive
+
+    def open(self, timeout: float = 30) -> None:
+        """Serve, and return when `/healthz` answers. Raises `internal` when it doesn't within `timeout` seconds."""
+        self._serving.start(open_socket(self._path))
+        deadline = time.monotonic() + timeout
+        while ask(self._path, "/healthz") is None:
+            if not self.alive or time.monotonic() > deadline:
+                raise HowdahError("internal", "the API does not answer", hint="See the end of howdah's log.")
+            time.sleep(0.02)
+
+    def close(self, timeout: float = 15) -> None:
+        """Let requests under way finish (seconds), then stop and remove the socket."""
+        # First the name, so that nobody new comes to a door that is closing.
+        self._path.unlink(missing_ok=True)
+        self._serving.stop(timeout)
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -17,9 +17,12 @@ from howdah.daemon.door import Door, ask
 from howdah.daemon.lock import ControlLock, holder
 from howdah.daemon.logging import rotate_log
 from howdah.daemon.report import Report
+from howdah.daemon.settings import ApiSettings
+from howdah.daemon.tcp import TcpDoor
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
 from howdah.instances.embedded import EmbeddedServer
+from howdah.instances.files import disk_errors
 from howdah.instances.layout import make_root
 from howdah.instances.settings import EmbeddedSettings
 from howdah.instances.supervisor import Supervisor
@@ -30,6 +33,8 @@ LONGEST_WAIT = 3600.0  # seconds for another `up` to finish: a crash recovery ca
 
 log = structlog.get_logger("howdah.daemon")
 
+Settings = EmbeddedSettings | ApiSettings
+
 
 class Stopped(BaseException):
     """SIGTERM or SIGINT. Not an Exception: nothing on its way may take it for a failure and go on."""
@@ -38,9 +43,10 @@ class Stopped(BaseException):
 class ControlPlane:
     """The main thread of `up`."""
 
-    def __init__(self, home: Home, given: dict[str, Any], report: Report):
+    def __init__(self, home: Home, given: dict[str, Any], api: dict[str, Any], report: Report):
         self._home = home
         self._given = given
+        self._given_api = api
         self._report = report
         self._stop = threading.Event()
         self._serving = False
@@ -78,7 +84,10 @@ class ControlPlane:
             process = holder(self._home.control_pid)
             if instance is not None and process is not None:
                 self._refuse_other_settings()
-                self._report.ready({"already_running": True, "pid": process.pid, "instance": instance})
+                api = self._refuse_other_api()
+                self._report.ready(
+                    {"already_running": True, "pid": process.pid, "instance": instance, "api": api.url}
+                )
                 return True
             if time.monotonic() > deadline:
                 raise HowdahError(
@@ -100,16 +109,13 @@ class ControlPlane:
     def _refuse_other_settings(self) -> EmbeddedSettings:
         """The settings in force. Raises `settings_differ` when the given options ask for others."""
         saved = EmbeddedSettings.load(self._home) or EmbeddedSettings()
-        wanted = saved.merged(self._given)
-        differing = [f.name for f in fields(saved) if getattr(saved, f.name) != getattr(wanted, f.name)]
-        if differing:
-            facts = [f"{name} is {_shown(getattr(saved, name))}" for name in differing]
-            raise HowdahError(
-                "settings_differ",
-                "howdah is running in this home with other settings",
-                detail="; ".join(facts) + ".",
-                hint="`howdah down` first, then `howdah up` with the new ones.",
-            )
+        _refuse_differing(saved, saved.merged(self._given), "`howdah down`")
+        return saved
+
+    def _refuse_other_api(self) -> ApiSettings:
+        """The same for the API over TCP."""
+        saved = ApiSettings.load(self._home)
+        _refuse_differing(saved, saved.merged(self._given_api), "`howdah down --keep-postgres`")
         return saved
 
     # We are the one
@@ -122,6 +128,7 @@ class ControlPlane:
         if server.running() is not None:
             self._refuse_other_settings()
         server = EmbeddedServer(self._home, saved.merged(self._given))
+        api = ApiSettings.load(self._home).merged(self._given_api)
         with contextlib.ExitStack() as undo:
             server.prepare(self._step)
             if server.start(self._step):
@@ -131,10 +138,16 @@ class ControlPlane:
             platform = Platform(self._home, server)
             platform.open(self._step)
             undo.callback(platform.close)
-            door = Door(create_app(platform), self._home.api_socket)
-            undo.callback(door.close)
+            app = create_app(platform)
+            doors: list[Door | TcpDoor] = [Door(app, self._home.api_socket)]
+            if api.api_bind is not None:
+                doors.append(TcpDoor(app, platform.tokens, api))
             self._step("Opening the API")
-            door.open()
+            for door in doors:
+                undo.callback(door.close)
+                door.open()
+            with disk_errors(self._home.root):
+                api.save(self._home)
             self._serving = True
             if self._stop.is_set():
                 raise Stopped
@@ -142,32 +155,39 @@ class ControlPlane:
             # From here on PostgreSQL outlives us.
             undo.pop_all()
         log.info("ready", pid=os.getpid())
-        self._report.ready({"already_running": False, "pid": os.getpid(), "instance": instance})
-        return self._serve(lock, server, platform, door)
+        self._report.ready({"already_running": False, "pid": os.getpid(), "instance": instance, "api": api.url})
+        return self._serve(lock, server, platform, doors)
 
-    def _serve(self, lock: ControlLock, server: EmbeddedServer, platform: Platform, door: Door) -> int:
+    def _serve(
+        self, lock: ControlLock, server: EmbeddedServer, platform: Platform, doors: list[Door | TcpDoor]
+    ) -> int:
         supervisor = Supervisor(server)
         supervisor.start()
-        ticker = threading.Thread(target=self._tick, args=(lock, platform), name="ticker", daemon=True)
+        ticker = threading.Thread(target=self._tick, args=(lock, platform, doors), name="ticker", daemon=True)
         ticker.start()
-        while door.alive and not self._stop.wait(1):
+        while all(door.alive for door in doors) and not self._stop.wait(1):
             pass
         died = not self._stop.is_set()
         log.info("stopping", pid=os.getpid())
         self._stop.set()
         supervisor.stop(timeout=5)
-        with _logged("door_close_failed"):
-            door.close()
+        for door in doors:
+            with _logged("door_close_failed"):
+                door.close()
         ticker.join(5)
         with _logged("platform_close_failed"):
             platform.close()
         log.info("stopped", pid=os.getpid())
         return 1 if died else 0
 
-    def _tick(self, lock: ControlLock, platform: Platform) -> None:
+    def _tick(self, lock: ControlLock, platform: Platform, doors: list[Door | TcpDoor]) -> None:
         while not self._stop.wait(TICK):
             with _logged("tick_failed"):
                 platform.tick()
+            for door in doors:
+                if isinstance(door, TcpDoor):
+                    with _logged("certificate_failed"):
+                        door.renew()
             with _logged("housekeeping_failed"):
                 lock.keep_fresh()
                 os.utime(self._home.api_socket)
@@ -191,6 +211,18 @@ def _logged(event: str) -> Iterator[None]:
         log.error(event, **error.as_dict())
     except Exception:
         log.exception(event)
+
+
+def _refuse_differing(saved: Settings, wanted: Settings, how: str) -> None:
+    differing = [f.name for f in fields(saved) if getattr(saved, f.name) != getattr(wanted, f.name)]
+    if differing:
+        facts = [f"{name} is {_shown(getattr(saved, name))}" for name in differing]
+        raise HowdahError(
+            "settings_differ",
+            "howdah is running in this home with other settings",
+            detail="; ".join(facts) + ".",
+            hint=f"{how} first, then `howdah up` with the new ones.",
+        )
 
 
 def _shown(value: object) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from howdah.daemon.lock import holder
+from howdah.daemon.settings import ApiSettings
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
 from howdah.instances.embedded import EmbeddedServer
@@ -27,6 +28,7 @@ def status(home: Home) -> dict[str, Any]:
             "running": control_plane is not None,
             "pid": control_plane.pid if control_plane is not None else None,
             "socket": str(home.api_socket),
+            "url": ApiSettings.load(home).url,
         },
         "postgres": {
             "running": process is not None,

@@ -20,6 +20,8 @@ INVALID = Category(2, 422)
 NOT_FOUND = Category(3, 404)
 CONFLICT = Category(4, 409)
 REFUSED = Category(5, 403)
+UNAUTHORIZED = Category(5, 401)
+TOO_MANY = Category(5, 429)
 UNAVAILABLE = Category(6, 503)
 ENVIRONMENT = Category(7, 500)
 
@@ -27,16 +29,19 @@ CODES: dict[str, Category] = {
     # what was asked can't be meant
     "invalid_name": INVALID,
     "invalid_input": INVALID,
+    "request_too_large": Category(2, 413),
     "idempotency_key_reused": INVALID,
     # what was asked for isn't there
     "app_not_found": NOT_FOUND,
     "login_not_found": NOT_FOUND,
     "session_not_found": NOT_FOUND,
     "operation_not_found": NOT_FOUND,
+    "token_not_found": NOT_FOUND,
     "not_found": NOT_FOUND,
     "method_not_allowed": Category(2, 405),
     # something stands in the way
     "app_exists": CONFLICT,
+    "token_exists": CONFLICT,
     "name_in_use": CONFLICT,
     "identity_changed": CONFLICT,
     "database_invalid": CONFLICT,
@@ -47,6 +52,12 @@ CODES: dict[str, Category] = {
     # howdah won't
     "plaintext_refused": REFUSED,
     "permission_denied": REFUSED,
+    "scope_too_small": REFUSED,
+    "token_missing": UNAUTHORIZED,
+    "token_invalid": UNAUTHORIZED,
+    "token_expired": UNAUTHORIZED,
+    "token_revoked": UNAUTHORIZED,
+    "too_many_failures": TOO_MANY,
     # a part of howdah doesn't answer
     "control_plane_down": UNAVAILABLE,
     "server_down": UNAVAILABLE,
@@ -98,3 +109,11 @@ class HowdahError(Exception):
     def as_dict(self) -> dict[str, str | None]:
         """The error's four parts, for the door's problem+json and the daemon's progress lines."""
         return {"code": self.code, "message": self.message, "detail": self.detail, "hint": self.hint}
+
+
+class TooManyFailures(HowdahError):
+    """Come again in `retry_after` seconds."""
+
+    def __init__(self, code: str, message: str, *, retry_after: int, hint: str | None = None):
+        super().__init__(code, message, hint=hint)
+        self.retry_after = retry_after

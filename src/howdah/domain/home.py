@@ -34,6 +34,11 @@ class Home:
         return self.root / "howdah.json"
 
     @property
+    def api_config(self) -> Path:
+        """What `up` was told of the API over TCP (JSON, no secret)."""
+        return self.root / "api.json"
+
+    @property
     def data(self) -> Path:
         """PostgreSQL's data directory, unless `up --data` named another."""
         return self.root / "data"

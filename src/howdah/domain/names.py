@@ -28,11 +28,25 @@ def check_app_name(name: str) -> str:
 
     Raises HowdahError `invalid_name`, with the rule in the HINT.
     """
-    if not _APP_NAME.fullmatch(name) or len(name) > MAX_APP_NAME_BYTES:
-        raise HowdahError("invalid_name", f"invalid app name: {_shown(name)}", hint=RULE)
-    if name.startswith(_RESERVED_PREFIXES) or name in _RESERVED_NAMES:
-        raise HowdahError("invalid_name", f'app name "{name}" is reserved', hint=RULE)
+    if not _fits(name):
+        similar = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+        advice = f" For example: {similar}" if _fits(similar) and not _reserved(similar) else ""
+        raise HowdahError("invalid_name", f"invalid app name: {_shown(name)}", hint=RULE + advice)
+    if _reserved(name):
+        raise HowdahError(
+            "invalid_name",
+            f'app name "{name}" is reserved',
+            hint="PostgreSQL or howdah means something else by it. Choose another one.",
+        )
     return name
+
+
+def _fits(name: str) -> bool:
+    return _APP_NAME.fullmatch(name) is not None and len(name) <= MAX_APP_NAME_BYTES
+
+
+def _reserved(name: str) -> bool:
+    return name.startswith(_RESERVED_PREFIXES) or name in _RESERVED_NAMES
 
 
 def _shown(name: str) -> str:

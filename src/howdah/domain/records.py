@@ -81,7 +81,7 @@ class DatabaseRecord:
             retired=retired,
         )
 
-    def check_identity(self, observed: ObservedDatabase, control_role: str) -> None:
+    def check_identity(self, app: str, observed: ObservedDatabase, control_role: str) -> None:
         """Refuse to touch a role or database that bears a recorded name and isn't the one on record.
 
         A database without a recorded OID is this one's if it belongs to the control role and takes no
@@ -91,13 +91,13 @@ class DatabaseRecord:
         for role in self.roles:
             state = observed.roles.get(role.name)
             if state is not None and state.oid != role.oid:
-                raise _stranger("role", role.name, role.oid)
+                raise stranger("role", app, role.name, role.oid)
         state_of = observed.database
         if state_of is None or state_of.oid == self.oid:
             return
         half_made = state_of.owner == control_role and not state_of.allow_connections
         if self.oid is not None or not half_made:
-            raise _stranger("database", self.name, self.oid)
+            raise stranger("database", app, self.name, self.oid)
 
 
 def new_database(app: str) -> DatabaseRecord:
@@ -140,14 +140,15 @@ def _login(role: RoleRecord, verifier: str | None) -> LoginSpec:
     )
 
 
-def _stranger(what: str, name: str, recorded: int | None) -> HowdahError:
+def stranger(what: str, app: str, name: str, recorded: int | None) -> HowdahError:
+    """What bears a recorded name and isn't what is on record."""
     if recorded is None:
         return name_in_use(what, name)
     return HowdahError(
         "identity_changed",
         f'{what} "{name}" is not the one that howdah made',
         detail=f"It bears the recorded name, but its OID isn't {recorded}: it was dropped and made anew.",
-        hint=f"Rename or drop that {what}, then run `howdah repair`.",
+        hint=f"If it is a restored one, `howdah repair {app} --adopt` takes it over; else rename or drop it.",
     )
 
 
@@ -181,10 +182,10 @@ class AppRecord:
         found = (
             self.database.handed_out(access)
             if name is None
-            else next((r for r in self.database.logins if r.name == name and not r.short_lived), None)
+            else next((r for r in self.database.logins if r.name == name and r.enabled and not r.short_lived), None)
         )
         if found is None:
-            known = ", ".join(r.name for r in self.database.logins if not r.short_lived)
+            known = ", ".join(r.name for r in self.database.logins if r.enabled and not r.short_lived)
             raise HowdahError(
                 "login_not_found",
                 f'app "{self.name}" has no login "{name}"' if name else f'app "{self.name}" has no {access} login',

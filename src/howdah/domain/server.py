@@ -16,6 +16,9 @@ class Server:
     superuser: bool
     control_role: str
     grantor: str
+    # The template of new databases. Before 15 only one whose `public` the control role owns lets an admin who is
+    # no superuser take CREATE from PUBLIC there.
+    template: str = "template0"
 
     @property
     def major(self) -> int:

@@ -1,6 +1,7 @@
-"""What howdah shows: answers of the services, as the door hands them out. No secret but in `IssuedLogin.url`."""
+"""What howdah shows: answers of the services, as the door hands them out. No secret but in `IssuedLogin.url`,
+`ShortLivedSession.password` and `CreatedToken.token`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from howdah.domain.specs import Access
@@ -59,7 +60,11 @@ class RepairedApp:
 
 @dataclass(frozen=True)
 class AppSummary:
-    """`connection_limit` is -1 for none. `state`: ready, creating, closed, or missing (no such database any more)."""
+    """`connection_limit` is -1 for none.
+
+    `state`: ready, creating, closed (the gate is shut), missing (no such database any more), or replaced (another
+    database bears its name).
+    """
 
     app: str
     database: str
@@ -73,11 +78,12 @@ class AppSummary:
 
 @dataclass(frozen=True)
 class SettingView:
-    """A setting of the database (`login` None) or of a login in it."""
+    """A setting of the database (`login` None), of a login in it, or of a login everywhere."""
 
     login: str | None
     name: str
     value: str
+    everywhere: bool
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,7 @@ class AppInfo:
     extensions: list[ExtensionView]
     last_activity: datetime | None
     login_details: list[LoginView]
+    drift: list[str]
 
 
 @dataclass(frozen=True)
@@ -136,8 +143,9 @@ class TableView:
 
 @dataclass(frozen=True)
 class ShortLivedSession:
-    """A short-lived login for `howdah psql`; `file` is where its connection service file belongs.
+    """A short-lived login for `howdah psql`.
 
+    `file` is where its connection service file belongs; None for a client on another machine.
     `server_major` is the server's major release: an older psql's backslash commands may not fit its catalogs.
     """
 
@@ -147,7 +155,7 @@ class ShortLivedSession:
     port: int
     database: str
     expires_at: datetime
-    file: str
+    file: str | None
     server_major: int
 
 
@@ -176,10 +184,47 @@ class InstanceInfo:
     bind: list[str]
     public_host: str | None
     tls: bool
-    data_directory: str
-    socket_directory: str
-    api_socket: str
+    data_directory: str | None
+    socket_directory: str | None
+    api_socket: str | None
     started_at: datetime
     max_connections: int
-    connections: int
+    connections: int | None
+    apps: int | None
     notices: list[str]
+
+    def for_an_app(self) -> "InstanceInfo":
+        """What someone with a token of one app may know: nothing of the machine's files, nor of the other apps."""
+        return replace(
+            self,
+            bind=[],
+            data_directory=None,
+            socket_directory=None,
+            api_socket=None,
+            connections=None,
+            apps=None,
+            notices=[],
+        )
+
+
+@dataclass(frozen=True)
+class TokenView:
+    """A token without itself. `scope`: admin, read or app:NAME; `state`: valid or expired."""
+
+    name: str
+    scope: str
+    state: str
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True)
+class CreatedToken:
+    """A new token; `expires_at` None: it lives until it is revoked."""
+
+    name: str
+    scope: str
+    expires_at: datetime | None
+    token: str = field(repr=False)

@@ -118,7 +118,7 @@ def render_server(wanted: Wanted) -> str:
         "log_truncate_on_rotation = on",
         "log_file_mode = 0600",
         "log_destination = 'stderr'",
-        "log_line_prefix = '%m [%p] user=%u db=%d app=%a client=%h '",
+        "log_line_prefix = '%m [%p] %quser=%u db=%d app=%a client=%h '",
         "log_timezone = 'UTC'",
         "timezone = 'UTC'",
         "lc_messages = 'C'",

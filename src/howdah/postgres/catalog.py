@@ -33,9 +33,18 @@ def passwords(connection: Connection) -> dict[str, bool]:
     return dict(connection.execute(_SQL["passwords"]).fetchall())
 
 
-def settings(connection: Connection, database: str) -> list[Row]:
-    """Settings of the database and of roles in it; `login` is None for the database's own."""
-    return _rows(connection, _SQL["settings"], database=database)
+def name_of(connection: Connection, oid: int | None) -> str | None:
+    """What the database with this OID is called now; None where there is none."""
+    row = connection.execute(_SQL["name_of"], {"oid": oid}).fetchone()
+    return row[0] if row is not None else None
+
+
+def settings(connection: Connection, database: str, logins: Sequence[str]) -> list[Row]:
+    """Settings of the database and of roles in it, and those that `logins` have everywhere.
+
+    `login` is None for the database's own.
+    """
+    return _rows(connection, _SQL["settings"], database=database, logins=list(logins))
 
 
 def open_sessions(connection: Connection, names: Sequence[str]) -> dict[str, int]:
@@ -46,6 +55,11 @@ def open_sessions(connection: Connection, names: Sequence[str]) -> dict[str, int
 def last_activity(connection: Connection, names: Sequence[str]) -> dict[str, Any]:
     """By database, when a session that is open now last did something; databases without one are left out."""
     return dict(connection.execute(_SQL["last_activity"], {"databases": list(names)}).fetchall())
+
+
+def sessions_ever(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    """By database, how many sessions it ever had; always 0 before PostgreSQL 14."""
+    return dict(connection.execute(_SQL["sessions_ever"], {"databases": list(names)}).fetchall())
 
 
 def server(connection: Connection) -> Row:

@@ -5,9 +5,10 @@ function or operator of the app's is ever called by a superuser (the CVE-2018-10
 statement and every wait for a lock has an end.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -32,6 +33,7 @@ class Connector:
 
     conninfo: str
     maintenance: str = "postgres"
+    _visits: Counter[str] = field(default_factory=Counter, compare=False, repr=False)
 
     def conninfo_for(self, database: str | None = None, **overrides: Any) -> str:
         """A libpq connection string for `database` (default: the maintenance database)."""
@@ -55,7 +57,14 @@ class Connector:
         Raises HowdahError `server_down` where the server doesn't answer.
         """
         with open_connection(self.conninfo_for(database)) as connection:
+            self._visits[database or self.maintenance] += 1
             yield connection
+
+    def take_visits(self) -> Counter[str]:
+        """How many sessions howdah opened in each database since it was last asked."""
+        visits = Counter(self._visits)
+        self._visits.subtract(visits)
+        return visits
 
 
 def open_connection(conninfo: str) -> Connection:

@@ -26,7 +26,7 @@ from howdah.postgres import catalog
 from howdah.postgres.connections import Connection
 from howdah.postgres.locks import app_lock
 from howdah.postgres.observe import observe_shared
-from howdah.services.core import Core
+from howdah.services.core import Core, check_present
 from howdah.services.logins import Logins, mint_passwords
 from howdah.services.operations import Operations
 from howdah.store import apps as app_store
@@ -99,9 +99,9 @@ class Apps:
             except HowdahError as error:
                 _log.warning("half-made app could not be finished", app=record.name, **error.as_dict())
 
-    def list(self) -> list[AppSummary]:
-        """Every app, oldest first, as the catalogs say now."""
-        records = self._core.apps()
+    def list(self, only: str | None = None) -> list[AppSummary]:
+        """Every app, oldest first, as the catalogs say now; or `only` one."""
+        records = [record for record in self._core.apps() if only is None or record.name == only]
         with self._core.session() as connection:
             rows = catalog.databases(connection, [record.database.name for record in records])
         return [AppSummary(**_summary(record, rows.get(record.database.name))) for record in records]
@@ -111,12 +111,18 @@ class Apps:
         record = self._core.app(app)
         name = record.database.name
         extensions: list[ExtensionView] = []
+        drift: list[str] = []
         with self._core.session() as connection:
             row = catalog.databases(connection, [name]).get(name)
-            idle = {role.name for role in record.database.logins if not role.enabled}
-            settings = [SettingView(**row) for row in catalog.settings(connection, name) if row["login"] not in idle]
+            in_use = [role.name for role in record.database.logins if role.enabled]
+            settings = [
+                SettingView(**setting)
+                for setting in catalog.settings(connection, name, in_use)
+                if setting["login"] in (None, *in_use)
+            ]
             logins = self._logins.list(app, connection)
             if row is not None and row["size_bytes"] is not None:
+                drift = _drift(self._core, connection, record)
                 with self._core.connector.connect(name) as inside:
                     extensions = [ExtensionView(**extension) for extension in catalog.extensions(inside)]
         seen = [t for t in (row and row["last_activity"], record.database.last_activity_at) if t]
@@ -129,6 +135,7 @@ class Apps:
             extensions=extensions,
             last_activity=max(seen, default=None),
             login_details=logins,
+            drift=drift,
         )
 
     def plan_create(self, app: str) -> PlannedApp:
@@ -139,7 +146,7 @@ class Apps:
         verifiers = {login.name: MASK for login in database.logins if login.enabled}
         with self._core.session() as connection:
             if record is not None:
-                self._check_takeable(record)
+                self._check_takeable(connection, record)
                 observed = self._core.loop.observe(connection, record, record.database.spec())
             else:
                 self._check_free(connection, database)
@@ -151,19 +158,26 @@ class Apps:
         """The drift of an app: what `repair` would do now. Raises what `repair` raises before it changes anything."""
         record = self._core.app(app)
         with self._core.session() as connection:
-            _check_not_missing(record, catalog.databases(connection, [record.database.name]))
+            check_present(connection, record)
             return PlannedApp(app, self._core.loop.shown(self._core.loop.plan(connection, record)))
 
-    def repair(self, app: str, actor: str) -> RepairedApp:
+    def repair(self, app: str, actor: str, *, adopt: bool = False) -> RepairedApp:
         """Bring an app back to what is wanted; passwords stay as they are. Returns the statements that were run.
+
+        With `adopt`, the database and roles that now bear the recorded names are taken for the app's, as after
+        a restore by hand.
 
         Raises HowdahError `app_not_found`, `identity_changed`, `database_invalid`, `database_missing`, `busy`,
         `statement_failed`.
         """
         record = self._core.app(app)
         with self._operations.run("database.repair", app, actor) as operation:
+            operation.audited = {"adopt": adopt}
             with self._core.session() as connection, app_lock(connection, app):
-                _check_not_missing(record, catalog.databases(connection, [record.database.name]))
+                if adopt:
+                    self._adopt(connection, record)
+                    record = self._core.app(app)
+                check_present(connection, record)
                 done = self._core.loop.converge(connection, record, record.database.spec())
             operation.answer = {"statements": len(done)}
             return RepairedApp(app, self._core.loop.shown(done), str(operation.id))
@@ -176,12 +190,13 @@ class Apps:
             with self._core.store.connect() as stored:
                 app_store.add_app(stored, app, database)
             return False
-        self._check_takeable(record)
+        self._check_takeable(connection, record)
         return True
 
-    def _check_takeable(self, record: AppRecord) -> None:
+    def _check_takeable(self, connection: Connection, record: AppRecord) -> None:
         """A create may take up an app that was never finished, or whose URLs never left."""
         app = record.name
+        check_present(connection, record)
         if record.state == "ready" and not self._undelivered(record):
             raise HowdahError(
                 "app_exists",
@@ -189,6 +204,14 @@ class Apps:
                 detail="Its URLs were handed out when it was made, and howdah keeps no password.",
                 hint=f"`howdah info {app}` shows it; `howdah password {app}` mints a new password.",
             )
+
+    def _adopt(self, connection: Connection, record: AppRecord) -> None:
+        spec = record.database.spec()
+        shared = observe_shared(connection, spec.role_names, [spec.name])
+        with self._core.store.connect() as stored:
+            app_store.set_role_oids(stored, record.name, {name: state.oid for name, state in shared.roles.items()})
+            for name, state in shared.databases.items():
+                app_store.set_database_oid(stored, record.name, name, state.oid)
 
     def _find(self, app: str) -> AppRecord | None:
         with self._core.store.connect() as stored:
@@ -217,15 +240,14 @@ class Apps:
         return record, passwords
 
 
-def _check_not_missing(record: AppRecord, found: Mapping[str, Any]) -> None:
-    """An empty database in place of one that held data would hide the loss."""
-    if record.state == "ready" and record.database.name not in found:
-        raise HowdahError(
-            "database_missing",
-            f'database "{record.database.name}" of app "{record.name}" is gone',
-            detail="It was dropped by something else than howdah.",
-            hint="Restore it from a backup; howdah doesn't put an empty one in its place.",
-        )
+def _drift(core: Core, connection: Connection, record: AppRecord) -> list[str]:
+    """What `repair` would do, in words; what it would refuse to work on is drift as well."""
+    if record.state != "ready":
+        return []
+    try:
+        return [statement.description for statement in core.loop.plan(connection, record)]
+    except HowdahError as error:
+        return [error.message]
 
 
 def _summary(record: AppRecord, row: dict[str, Any] | None) -> dict[str, Any]:
@@ -233,6 +255,8 @@ def _summary(record: AppRecord, row: dict[str, Any] | None) -> dict[str, Any]:
         state = record.state
     elif row is None:
         state = "missing"
+    elif row["oid"] != record.database.oid:
+        state = "replaced"
     else:
         state = "ready" if row["gate_open"] else "closed"
     return {

@@ -1,14 +1,17 @@
 """What every service works with: the home, its server, the store, and the loop."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
-from howdah.domain.records import AppRecord
+from howdah.domain.records import AppRecord, stranger
 from howdah.domain.server import Server
+from howdah.domain.sql import ident
+from howdah.postgres import catalog
 from howdah.postgres.connections import Connection, Connector
 from howdah.services.loop import Loop
 from howdah.store import apps as app_store
@@ -58,5 +61,31 @@ class Core:
             return app_store.list_apps(connection)
 
 
-Progress = Callable[[str], None]
-Passwords = Mapping[str, str]
+def check_present(connection: Connection, record: AppRecord) -> None:
+    """Refuse to work on a database that is gone, was renamed, or was replaced by another of its name.
+
+    Raises HowdahError `database_missing` or `identity_changed`. An app that is still being made passes.
+    """
+    database = record.database
+    if record.state != "ready":
+        return
+    row = connection.execute("SELECT oid FROM pg_database WHERE datname = %s", [database.name]).fetchone()
+    if row is not None and row[0] == database.oid:
+        return
+    if row is not None:
+        raise stranger("database", record.name, database.name, database.oid)
+    now = catalog.name_of(connection, database.oid)
+    if now is not None:
+        raise HowdahError(
+            "database_missing",
+            f'database "{database.name}" of app "{record.name}" is now called "{now}"',
+            detail="It was renamed by something else than howdah.",
+            hint=f"Name it back: ALTER DATABASE {ident(now)} RENAME TO {ident(database.name)}; then `howdah repair "
+            f"{record.name}`.",
+        )
+    raise HowdahError(
+        "database_missing",
+        f'database "{database.name}" of app "{record.name}" is gone',
+        detail="It was dropped by something else than howdah, which doesn't put an empty one in its place.",
+        hint=f"Restore it from a backup under that name, then `howdah repair {record.name} --adopt`.",
+    )

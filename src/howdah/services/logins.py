@@ -14,7 +14,7 @@ from howdah.postgres import catalog
 from howdah.postgres.connections import CONNECT_TIMEOUT_S, Connection
 from howdah.postgres.locks import app_lock
 from howdah.postgres.scram import verifier
-from howdah.services.core import Core
+from howdah.services.core import Core, check_present
 from howdah.services.operations import Operations
 from howdah.store import apps as app_store
 
@@ -52,6 +52,7 @@ class Logins:
         with self._operations.run("login.password", app, actor) as operation:
             operation.audited = {"login": role.name, "end_sessions": end}
             with self._core.session() as connection, app_lock(connection, app):
+                check_present(connection, record)
                 passwords, verifiers = mint_passwords(connection, [role.name])
                 spec = record.database.spec(verifiers=verifiers)
                 self._core.loop.converge_login(connection, record, spec, role.name)

@@ -31,7 +31,7 @@ class Loop:
     def observe(self, connection: Connection, record: AppRecord, spec: DatabaseSpec) -> ObservedDatabase:
         """Look at what is there, and refuse if something there only bears the recorded names."""
         observed = observe_database(self.connector, connection, spec)
-        record.database.check_identity(observed, self.server.control_role)
+        record.database.check_identity(record.name, observed, self.server.control_role)
         return observed
 
     def _claim(self, record: AppRecord, observed: ObservedDatabase) -> None:

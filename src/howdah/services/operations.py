@@ -140,7 +140,12 @@ class Operations:
         with suppress(ValueError), self._store.connect() as connection:
             for record in operation_store.list_operations(connection, id=UUID(id), limit=1):
                 return _view(record)
-        raise HowdahError("operation_not_found", f'operation "{id}" does not exist')
+        raise operation_not_found(id)
+
+
+def operation_not_found(id: str) -> HowdahError:
+    """The error for an operation that isn't there, or that the caller may not know of."""
+    return HowdahError("operation_not_found", f'operation "{id}" does not exist')
 
 
 def _view(record: OperationRecord) -> OperationView:

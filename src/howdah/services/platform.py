@@ -14,6 +14,7 @@ from howdah.postgres import catalog
 from howdah.postgres.apply import Recorder, apply
 from howdah.postgres.connections import Connector, end_orphans
 from howdah.postgres.observe import observe_server, observe_shared
+from howdah.services.activity import Activity
 from howdah.services.apps import Apps
 from howdah.services.core import Core
 from howdah.services.logins import Logins
@@ -21,6 +22,7 @@ from howdah.services.loop import Loop
 from howdah.services.operations import Operations
 from howdah.services.sessions import Sessions
 from howdah.services.tables import Tables
+from howdah.services.tokens import Tokens
 from howdah.store import apps as app_store
 from howdah.store.database import AUDIT_ROLE, STORE_DATABASE, Store
 
@@ -34,7 +36,9 @@ class Platform:
     logins: Logins
     sessions: Sessions
     tables: Tables
+    tokens: Tokens
     operations: Operations
+    activity: Activity
 
     def __init__(self, home: Home, server: EmbeddedServer):
         self._home = home
@@ -64,6 +68,8 @@ class Platform:
         self.apps = Apps(core, self.operations, self.logins)
         self.sessions = Sessions(core, self.operations)
         self.tables = Tables(core)
+        self.tokens = Tokens(core)
+        self.activity = Activity(core)
         self.operations.interrupt_leftovers()
         self.sessions.sweep(at_start=True)
         self.apps.resume_interrupted()
@@ -80,12 +86,7 @@ class Platform:
     def tick(self) -> None:
         """What is due every few seconds: sweep left-behind logins, remember who was active."""
         self.sessions.sweep()
-        names = [record.database.name for record in self._core.apps()]
-        with self._core.session() as connection:
-            seen = catalog.last_activity(connection, names)
-        if seen:
-            with self.store.connect() as stored:
-                app_store.set_activity(stored, seen)
+        self.activity.sample()
 
     def instance_info(self) -> InstanceInfo:
         """Where the instance is and what it runs, as the server says now."""
@@ -102,6 +103,7 @@ class Platform:
             data_directory=str(server.data_directory),
             socket_directory=str(server.socket_directory),
             api_socket=str(self._home.api_socket),
+            apps=len(self._core.apps()),
             notices=server.notices(),
             **row,
         )

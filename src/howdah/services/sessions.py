@@ -12,8 +12,9 @@ from howdah.domain.records import AppRecord, RoleKind, RoleRecord
 from howdah.domain.specs import Access
 from howdah.domain.views import ShortLivedSession
 from howdah.postgres import catalog
+from howdah.postgres.connections import Connection
 from howdah.postgres.locks import app_lock
-from howdah.services.core import Core
+from howdah.services.core import Core, check_present
 from howdah.services.logins import mint_passwords
 from howdah.services.operations import Operations
 from howdah.store import apps as app_store
@@ -35,8 +36,11 @@ class Sessions:
         self._operations = operations
         self._without_session_since: dict[str, float] = {}
 
-    def open(self, app: str, access: Access, actor: str) -> ShortLivedSession:
-        """Make a login that lives until `end`, at most 12 hours; raises HowdahError `app_not_found`, `busy`."""
+    def open(self, app: str, access: Access, actor: str, *, remote: bool = False) -> ShortLivedSession:
+        """Make a login that lives until `end`, at most 12 hours; raises HowdahError `app_not_found`, `busy`.
+
+        A `remote` caller gets the host that URLs name, and keeps the service file on their own machine.
+        """
         name = f"{OWN_PREFIX}{secrets.token_hex(6)}"
         expires_at = datetime.now(UTC) + LIFETIME
         role = RoleRecord(
@@ -52,6 +56,7 @@ class Sessions:
         with self._operations.run("session.open", app, actor) as operation:
             operation.audited = {"login": name, "access": access}
             with self._core.session() as connection, app_lock(connection, app):
+                check_present(connection, record)
                 with self._core.store.connect() as stored:
                     app_store.add_role(stored, app, record.database.name, role)
                     record = app_store.get_app(stored, app)
@@ -66,11 +71,11 @@ class Sessions:
         return ShortLivedSession(
             login=name,
             password=passwords[name],
-            host="127.0.0.1",
+            host=self._core.instance.url_host if remote else "127.0.0.1",
             port=self._core.instance.url_port,
             database=record.database.name,
             expires_at=expires_at,
-            file=str(self._core.home.session_files / f"{name}.conf"),
+            file=None if remote else str(self._core.home.session_files / f"{name}.conf"),
             server_major=self._core.server.major,
         )
 
@@ -113,9 +118,11 @@ class Sessions:
     def _drop(self, record: AppRecord, login: str) -> None:
         with self._core.session() as connection, app_lock(connection, record.name):
             record = self._core.app(record.name)
-            spec = record.database.spec(retired=(login,))
-            self._core.loop.converge_login(connection, record, spec, login)
-            gone = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [login]).fetchone() is None
+            gone = not _exists(connection, login)
+            if not gone:
+                spec = record.database.spec(retired=(login,))
+                self._core.loop.converge_login(connection, record, spec, login)
+                gone = not _exists(connection, login)
         self._without_session_since.pop(login, None)
         (self._core.home.session_files / f"{login}.conf").unlink(missing_ok=True)
         if gone:
@@ -126,3 +133,7 @@ class Sessions:
         for file in self._core.home.session_files.glob(f"{OWN_PREFIX}*.conf"):
             if file.stem not in logins and time.time() - file.stat().st_mtime > IDLE_S:
                 file.unlink(missing_ok=True)
+
+
+def _exists(connection: Connection, role: str) -> bool:
+    return connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None

@@ -2,7 +2,7 @@
 
 from howdah.domain.views import TableView
 from howdah.postgres import catalog
-from howdah.services.core import Core
+from howdah.services.core import Core, check_present
 
 
 class Tables:
@@ -14,5 +14,7 @@ class Tables:
     def list(self, app: str) -> list[TableView]:
         """Tables and views by schema and name; raises HowdahError `app_not_found`, `server_down`."""
         record = self._core.app(app)
-        with self._core.session(), self._core.connector.connect(record.database.name) as inside:
-            return [TableView(**row) for row in catalog.tables(inside)]
+        with self._core.session() as connection:
+            check_present(connection, record)
+            with self._core.connector.connect(record.database.name) as inside:
+                return [TableView(**row) for row in catalog.tables(inside)]

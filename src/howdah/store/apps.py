@@ -40,10 +40,13 @@ def get_app(connection: Connection, app: str) -> AppRecord:
     """The app called `app`; raises HowdahError `app_not_found`."""
     record = find_app(connection, app)
     if record is None:
-        raise HowdahError(
-            "app_not_found", f'app "{app}" does not exist', hint="`howdah list` shows the apps there are."
-        )
+        raise app_not_found(app)
     return record
+
+
+def app_not_found(app: str) -> HowdahError:
+    """The error for an app that isn't there, or that the caller may not know of."""
+    return HowdahError("app_not_found", f'app "{app}" does not exist', hint="`howdah list` shows the apps there are.")
 
 
 def add_app(connection: Connection, app: str, database: DatabaseRecord) -> None:

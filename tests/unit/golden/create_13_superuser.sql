@@ -13,7 +13,7 @@ GRANT "myapp_owner" TO "myapp_user";  -- make myapp_user a member of myapp_owner
 GRANT "myapp_owner" TO "myapp_user_2";  -- make myapp_user_2 a member of myapp_owner [postgres]
 GRANT "myapp_ro" TO "myapp_readonly";  -- make myapp_readonly a member of myapp_ro [postgres]
 GRANT "myapp_ro" TO "myapp_readonly_2";  -- make myapp_readonly_2 a member of myapp_ro [postgres]
-CREATE DATABASE "myapp_db" OWNER "howdah" TEMPLATE template0 ENCODING 'UTF8' ALLOW_CONNECTIONS false CONNECTION LIMIT 100;  -- create database myapp_db [postgres]
+CREATE DATABASE "myapp_db" OWNER "howdah" TEMPLATE "template0" ENCODING 'UTF8' ALLOW_CONNECTIONS false CONNECTION LIMIT 100;  -- create database myapp_db [postgres]
 REVOKE CONNECT, TEMPORARY ON DATABASE "myapp_db" FROM PUBLIC CASCADE;  -- revoke CONNECT, TEMPORARY on database myapp_db from PUBLIC [postgres]
 GRANT CREATE, TEMPORARY ON DATABASE "myapp_db" TO "myapp_owner";  -- grant CREATE, TEMPORARY on database myapp_db to myapp_owner [postgres]
 GRANT TEMPORARY ON DATABASE "myapp_db" TO "myapp_rw";  -- grant TEMPORARY on database myapp_db to myapp_rw [postgres]

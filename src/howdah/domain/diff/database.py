@@ -80,10 +80,11 @@ def diff_login(spec: DatabaseSpec, login: str, observed: ObservedDatabase, serve
 def _create(spec: DatabaseSpec, server: Server) -> Statement:
     return Statement(
         f"create database {spec.name}",
-        f"CREATE DATABASE {ident(spec.name)} OWNER {ident(server.control_role)} TEMPLATE template0 "
+        f"CREATE DATABASE {ident(spec.name)} OWNER {ident(server.control_role)} TEMPLATE {ident(server.template)} "
         f"ENCODING 'UTF8' ALLOW_CONNECTIONS false CONNECTION LIMIT {spec.connection_limit}",
         transactional=False,
         creates_database=spec.name,
+        essential=True,
     )
 
 
@@ -125,7 +126,8 @@ def _diff_shell(spec: DatabaseSpec, state: DatabaseState, server: Server) -> Ite
     # The gate's own CONNECT is neither taken nor given here.
     wanted = {**_shell_privileges(spec), spec.gate: _gate_privileges(grants, spec, server)}
     for change in diff_grants(grants, wanted, server.control_role):
-        yield Statement(change.describe(f"database {spec.name}"), change.sql(f"DATABASE {database}"))
+        what = f"database {spec.name}"
+        yield Statement(change.describe(what), change.sql(f"DATABASE {database}"), essential=True)
 
 
 def _gate_privileges(grants: frozenset[Grant], spec: DatabaseSpec, server: Server) -> frozenset[str]:

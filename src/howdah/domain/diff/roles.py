@@ -48,6 +48,7 @@ def _create(name: str, login: LoginSpec | None) -> Statement:
         f"CREATE ROLE {ident(name)} {' '.join([*options, *forbidden, 'INHERIT'])}",
         creates_role=name,
         about=name,
+        essential=True,
     )
 
 
@@ -79,6 +80,8 @@ def wanted_memberships(spec: DatabaseSpec, server: Server) -> frozenset[Membersh
     """Every edge that the spec wants.
 
     Only owner logins may SET ROLE, and only to the owner group: acting as the owner is what they are for.
+    A control role that is no superuser needs the privileges of every role (to end sessions, to change default
+    privileges), and SET to the owner group (to give it objects).
     """
 
     def edge(role: str, member: str, can_set: bool) -> Membership:
@@ -96,6 +99,10 @@ def wanted_memberships(spec: DatabaseSpec, server: Server) -> frozenset[Membersh
         [
             *(edge(spec.gate, group, can_set=False) for group in (spec.owner, spec.readwrite, spec.readonly)),
             *(edge(spec.group_of(login), login.name, login.access is Access.OWNER) for login in spec.logins),
+            *(
+                edge(name, server.control_role, can_set=name == spec.owner)
+                for name, _ in ([] if server.superuser else spec.wanted_roles())
+            ),
         ]
     )
 
@@ -103,16 +110,19 @@ def wanted_memberships(spec: DatabaseSpec, server: Server) -> frozenset[Membersh
 def diff_memberships(spec: DatabaseSpec, observed: ObservedDatabase, server: Server) -> Iterator[Statement]:
     """Take away every membership in or of the app's roles that isn't wanted, then grant what is missing.
 
-    The control role's own memberships are left alone: without superuser it acts through them.
+    None is taken from the control role: without superuser it acts through them, and from 16 on the server gives
+    it one with ADMIN for each role it creates.
     """
     wanted = wanted_memberships(spec, server)
     ours = {name for name, _ in spec.wanted_roles()}
     kept = set()
     for edge in sorted(observed.memberships, key=lambda e: (e.role, e.member, e.grantor)):
-        if edge.member == server.control_role or not ours & {edge.role, edge.member}:
+        if not ours & {edge.role, edge.member}:
             continue
         if _comparable(edge, server) in wanted:
             kept.add((edge.role, edge.member))
+        elif edge.member == server.control_role:
+            continue
         elif edge.role not in spec.retired and edge.member not in spec.retired:
             by = f" GRANTED BY {ident(edge.grantor)}" if server.has_membership_options else ""
             yield Statement(
@@ -126,7 +136,9 @@ def diff_memberships(spec: DatabaseSpec, observed: ObservedDatabase, server: Ser
             yield Statement(
                 f"make {edge.member} a member of {edge.role}",
                 f"GRANT {ident(edge.role)} TO {ident(edge.member)}{options}",
-                about=edge.member,
+                # The control role's own edge is about the role it acts through.
+                about=edge.role if edge.member == server.control_role else edge.member,
+                essential=True,
             )
 
 
@@ -157,7 +169,7 @@ def diff_settings(spec: DatabaseSpec, observed: ObservedDatabase) -> Iterator[St
             clause = f"ALTER ROLE {ident(login.name)} IN DATABASE {ident(spec.name)}"
             if value is not None and has != value:
                 sql = f"{clause} SET {name} = {literal(value)}"
-                yield Statement(f"set {name} of {login.name}", sql, about=login.name)
+                yield Statement(f"set {name} of {login.name}", sql, about=login.name, essential=True)
             elif value is None and has is not None and name == "role":
                 yield Statement(f"reset {name} of {login.name}", f"{clause} RESET {name}", about=login.name)
 
@@ -171,6 +183,7 @@ def diff_passwords(spec: DatabaseSpec) -> Iterator[Statement]:
                 f"ALTER ROLE {ident(login.name)} PASSWORD {literal(login.verifier)}",
                 secret=login.verifier,
                 about=login.name,
+                essential=True,
             )
 
 

@@ -2,7 +2,7 @@
 
 -- name: databases
 -- Sizes are asked only of databases that let somebody in: of a half-made or half-dropped one it can fail.
-SELECT d.datname AS name, o.rolname AS owner, pg_encoding_to_char(d.encoding) AS encoding,
+SELECT d.datname AS name, d.oid::bigint AS oid, o.rolname AS owner, pg_encoding_to_char(d.encoding) AS encoding,
        coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', d.datcollate) AS locale,
        CASE WHEN d.datallowconn AND d.datconnlimit <> -2 THEN pg_database_size(d.oid) END AS size_bytes,
        d.datconnlimit AS connection_limit,
@@ -32,15 +32,20 @@ SELECT r.rolname AS login, r.rolsuper, r.rolcreatedb, r.rolcreaterole, r.rolrepl
 -- Whether there is one, never what it is. Only a superuser may ask.
 SELECT rolname, rolpassword IS NOT NULL FROM pg_authid WHERE rolcanlogin
 
+-- name: name_of
+-- What the database with this OID is called now.
+SELECT datname FROM pg_database WHERE oid = %(oid)s
+
 -- name: settings
-SELECT r.rolname AS login, split_part(s.setting, '=', 1) AS name,
+-- Of the database, of roles in it, and of the app's logins everywhere.
+SELECT r.rolname AS login, p.setdatabase = 0 AS everywhere, split_part(s.setting, '=', 1) AS name,
        substr(s.setting, strpos(s.setting, '=') + 1) AS value
   FROM pg_db_role_setting p
-  JOIN pg_database d ON d.oid = p.setdatabase
+  LEFT JOIN pg_database d ON d.oid = p.setdatabase
   LEFT JOIN pg_roles r ON r.oid = p.setrole
  CROSS JOIN unnest(p.setconfig) AS s (setting)
- WHERE d.datname = %(database)s
- ORDER BY r.rolname NULLS FIRST, 2
+ WHERE d.datname = %(database)s OR (p.setdatabase = 0 AND r.rolname = ANY (%(logins)s))
+ ORDER BY r.rolname NULLS FIRST, 3
 
 -- name: sessions_of
 SELECT usename, count(*) FROM pg_stat_activity WHERE usename = ANY (%(logins)s) GROUP BY usename
@@ -50,6 +55,11 @@ SELECT datname, max(coalesce(state_change, backend_start))
   FROM pg_stat_activity
  WHERE backend_type = 'client backend' AND usename <> current_user AND datname = ANY (%(databases)s)
  GROUP BY datname
+
+-- name: sessions_ever
+-- How many sessions there ever were in a database (14+; 0 before). A session is counted when it ends or idles.
+SELECT datname, coalesce((to_jsonb(s) ->> 'sessions')::bigint, 0)
+  FROM pg_stat_database s WHERE datname = ANY (%(databases)s)
 
 -- name: server
 SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS version_num,

@@ -1,0 +1,64 @@
+"""Where an app's database is and who logs in there, without a password: what `connect` and `env` speak of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from howdah.cli.client import url_path
+from howdah.domain.errors import HowdahError
+from howdah.domain.passwords import database_url
+
+if TYPE_CHECKING:
+    from howdah.cli.client import Client
+
+# What stands where a password belongs. A reader sees that it is none, and so does the server.
+NO_PASSWORD = "PASSWORD"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class Place:
+    """One login's way to its database; `limit` is how many connections it may hold, -1 for any number."""
+
+    app: str
+    database: str
+    host: str
+    port: int
+    tls: bool
+    login: str
+    access: str
+    limit: int
+
+    @property
+    def url(self) -> str:
+        """The login's URL with a placeholder for the password."""
+        return database_url(self.login, NO_PASSWORD, self.host, self.port, self.database)
+
+
+def places(client: Client, app: str) -> list[Place]:
+    """The way of each of the app's own logins, in their order: the owner's is the first."""
+    info = client.get(url_path("apps", app))
+    instance = client.get("/instance")
+    details: dict[str, dict[str, Any]] = {each["login"]: each for each in info["login_details"]}
+    return [
+        Place(
+            app=info["app"],
+            database=info["database"],
+            host=instance["host"],
+            port=instance["port"],
+            tls=instance["tls"],
+            login=login,
+            access=details[login]["access"],
+            limit=details[login]["connection_limit"],
+        )
+        for login in info["logins"]
+        if login in details
+    ]
+
+
+def place_of(client: Client, app: str, access: str) -> Place:
+    """The way of the app's login of that access. Raises HowdahError `login_not_found`."""
+    for place in places(client, app):
+        if place.access == access:
+            return place
+    raise HowdahError("login_not_found", f"{app} has no {access} login", hint=f"See `howdah logins {app}`.")

@@ -1,0 +1,148 @@
+"""Who may do what: the one table that the door asks, and nothing else decides.
+
+A route names a permission. The caller's scope and this table say whether it is granted; whoever adds a route adds
+a row here, or the control plane doesn't start.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from howdah.domain.errors import HowdahError
+from howdah.domain.names import check_app_name
+
+
+class ScopeKind(StrEnum):
+    """How far a token reaches. `NONE` is a caller without a token."""
+
+    ADMIN = "admin"
+    READ = "read"
+    APP = "app"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """`app` is set for ScopeKind.APP alone."""
+
+    kind: ScopeKind
+    app: str | None = None
+
+    def __str__(self) -> str:
+        return f"app:{self.app}" if self.kind is ScopeKind.APP else str(self.kind)
+
+
+ADMIN = Scope(ScopeKind.ADMIN)
+READ = Scope(ScopeKind.READ)
+NOBODY = Scope(ScopeKind.NONE)
+
+
+def parse_scope(text: str) -> Scope:
+    """`admin`, `read` or `app:NAME`; raises HowdahError `invalid_input`, `invalid_name`."""
+    kind, colon, app = text.partition(":")
+    if kind == ScopeKind.APP and colon:
+        return Scope(ScopeKind.APP, check_app_name(app))
+    if not colon and kind in (ScopeKind.ADMIN, ScopeKind.READ):
+        return Scope(ScopeKind(kind))
+    raise HowdahError("invalid_input", "that is no scope of a token", hint="A scope is admin, read or app:NAME.")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: `actor` is what audit events call them; `remote` where they came over TCP from `address`."""
+
+    actor: str
+    scope: Scope
+    remote: bool = False
+    address: str = ""
+
+
+class Permission(StrEnum):
+    """What can be asked of the door. The words are the actions of the audit trail."""
+
+    HEALTH = "health.show"
+    SCHEMA = "schema.show"
+    INSTANCE = "instance.show"
+    APP_CREATE = "database.create"
+    APP_LIST = "app.list"
+    APP_SHOW = "app.show"
+    APP_REPAIR = "database.repair"
+    APP_ADOPT = "database.adopt"
+    PLAN = "plan.show"
+    TABLE_LIST = "table.list"
+    LOGIN_LIST = "login.list"
+    LOGIN_PASSWORD = "login.password"  # noqa: S105
+    SESSION_OPEN = "session.open"
+    SESSION_END = "session.end"
+    OPERATION_LIST = "operation.list"
+    OPERATION_SHOW = "operation.show"
+    TOKEN_CREATE = "token.create"  # noqa: S105
+    TOKEN_LIST = "token.list"  # noqa: S105
+    TOKEN_REVOKE = "token.revoke"  # noqa: S105
+
+
+class Reach(Enum):
+    """What a scope `app:NAME` gets of a permission."""
+
+    NO = "nothing"
+    YES = "all of it; it says nothing of any app"
+    OWN = "for its own app, which the route names in its path"
+    NARROWED = "its own app's part, to which the route narrows its answer"
+
+
+@dataclass(frozen=True)
+class _Row:
+    read: bool
+    app: Reach
+    anybody: bool = False
+
+
+# The scope `admin`, which is also whoever can open the Unix socket, has every permission.
+_TABLE: dict[Permission, _Row] = {
+    Permission.HEALTH: _Row(read=True, app=Reach.YES, anybody=True),
+    Permission.SCHEMA: _Row(read=True, app=Reach.YES),
+    Permission.INSTANCE: _Row(read=True, app=Reach.NARROWED),
+    Permission.APP_CREATE: _Row(read=False, app=Reach.NO),
+    Permission.APP_LIST: _Row(read=True, app=Reach.NARROWED),
+    Permission.APP_SHOW: _Row(read=True, app=Reach.OWN),
+    Permission.APP_REPAIR: _Row(read=False, app=Reach.OWN),
+    Permission.APP_ADOPT: _Row(read=False, app=Reach.NO),
+    Permission.PLAN: _Row(read=False, app=Reach.NARROWED),
+    Permission.TABLE_LIST: _Row(read=True, app=Reach.OWN),
+    Permission.LOGIN_LIST: _Row(read=True, app=Reach.NARROWED),
+    Permission.LOGIN_PASSWORD: _Row(read=False, app=Reach.OWN),
+    Permission.SESSION_OPEN: _Row(read=False, app=Reach.OWN),
+    Permission.SESSION_END: _Row(read=False, app=Reach.OWN),
+    Permission.OPERATION_LIST: _Row(read=True, app=Reach.NARROWED),
+    Permission.OPERATION_SHOW: _Row(read=True, app=Reach.NARROWED),
+    Permission.TOKEN_CREATE: _Row(read=False, app=Reach.NO),
+    Permission.TOKEN_LIST: _Row(read=True, app=Reach.NO),
+    Permission.TOKEN_REVOKE: _Row(read=False, app=Reach.NO),
+}
+
+
+class Verdict(Enum):
+    """`HIDDEN`: refused as if the app didn't exist, so that nobody learns which apps there are."""
+
+    GRANTED = "granted"
+    FORBIDDEN = "forbidden"
+    HIDDEN = "hidden"
+
+
+def names_its_app(permission: Permission) -> bool:
+    """Whether a route with this permission has to name the app in its path."""
+    return _TABLE[permission].app is Reach.OWN
+
+
+def decide(scope: Scope, permission: Permission, app: str | None = None) -> Verdict:
+    """Whether `scope` has `permission`, on `app` where the request is about one."""
+    row = _TABLE[permission]
+    if scope.kind is ScopeKind.ADMIN or row.anybody:
+        return Verdict.GRANTED
+    if scope.kind is ScopeKind.READ:
+        return Verdict.GRANTED if row.read else Verdict.FORBIDDEN
+    if scope.kind is not ScopeKind.APP or row.app is Reach.NO:
+        return Verdict.FORBIDDEN
+    if app is None:
+        # Without a name there is nothing to hold against the scope: only what is narrowed may go on.
+        return Verdict.FORBIDDEN if row.app is Reach.OWN else Verdict.GRANTED
+    return Verdict.GRANTED if row.app is Reach.YES or app == scope.app else Verdict.HIDDEN

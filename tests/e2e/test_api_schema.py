@@ -1,0 +1,79 @@
+"""The whole API against its own description: requests made up from it, valid and not, to a running howdah.
+
+No answer may be a fault of howdah's, be undocumented, or differ from what the description says.
+"""
+
+import http.client
+import json
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.e2e.conftest import Remote
+
+CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+]
+# A create makes a database; the others take a few milliseconds.
+EXAMPLES = 25
+CREATES = 4
+
+
+def description(remote: Remote) -> Any:
+    address = urlsplit(remote.url)
+    with closing(http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)) as connection:
+        connection.request("GET", "/openapi.json", headers={"Authorization": f"Bearer {remote.tokens['read']}"})
+        return json.loads(connection.getresponse().read())
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("scope", ["admin", "read", "mine"])
+def test_the_api_is_as_described(remote: Remote, scope: str, mode: GenerationMode) -> None:
+    schema = schemathesis.openapi.from_dict(description(remote))
+    schema.config.update(base_url=remote.url)
+    headers = {"Authorization": f"Bearer {remote.tokens[scope]}"}
+    asked = 0
+    wrong: list[str] = []
+    for operation in (found.ok() for found in schema.get_all_operations()):
+        creates = (operation.method, operation.path) == ("post", "/api/v1/apps") and mode is GenerationMode.POSITIVE
+
+        @given(case=operation.as_strategy(generation_mode=mode))
+        @settings(
+            max_examples=CREATES if creates and scope == "admin" else EXAMPLES,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        def ask(case: Any) -> None:
+            nonlocal asked
+            asked += 1
+            case.call_and_validate(headers=headers, checks=CHECKS, timeout=60)
+
+        try:
+            ask()
+        except Unsatisfiable:
+            continue  # nothing about this operation can be invalid
+        except Exception as error:
+            wrong.append(f"{operation.label}: {error}")
+    assert not wrong, "\n\n".join(wrong)
+    assert asked > 100
