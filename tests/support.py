@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 # Another PostgreSQL than the wheel's: `HOWDAH_TEST_PG_BIN=/usr/lib/postgresql/15/bin pytest …`.
-PG_BIN = os.environ.get("HOWDAH_TEST_PG_BIN")
+PG_BIN = os.environ.get("HOWDAH_TEST_PG_BIN") or None
+# The release that howdah doesn't run itself, in tests/integration/test_admins.py; 13 is too old for `--pg-bin`.
+SERVER_BIN = os.environ.get("HOWDAH_TEST_SERVER_BIN") or PG_BIN
 HOWDAH = str(Path(sys.executable).parent / "howdah")
 
 

@@ -64,7 +64,7 @@ def test_a_second_migration(migrated: Project, library: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--readonly"]])
 def test_pull(migrated: Project, tmp_path: Path, options: list[str]) -> None:
-    """Both URLs show every table. drizzle-kit asks the information_schema, which tells constraints to owners alone."""
+    """Both URLs show every table. drizzle-kit asks the information schema, which tells constraints to owners."""
     reader = Project(tmp_path, migrated.howdah, migrated.app)
     (tmp_path / "node_modules").symlink_to((migrated.folder / "node_modules").resolve())
     reader.connect("drizzle", *options)

@@ -40,7 +40,7 @@ OWNERS = """
 SELECT DISTINCT pg_get_userbyid(owner) FROM (
     SELECT 'pg_class'::regclass AS class, oid, relnamespace AS space, relowner AS owner FROM pg_class
     UNION ALL SELECT 'pg_proc'::regclass, oid, pronamespace, proowner FROM pg_proc
-    UNION ALL SELECT 'pg_type'::regclass, oid, typnamespace, typowner FROM pg_type
+    UNION ALL SELECT 'pg_type'::regclass, oid, typnamespace, typowner FROM pg_type WHERE typelem = 0
     UNION ALL SELECT 'pg_namespace'::regclass, oid, oid, nspowner FROM pg_namespace
 ) AS made
 WHERE space::regnamespace::text !~ '^(pg_|information_schema)'
@@ -128,9 +128,9 @@ def test_nothing_of_howdahs_own_is_in_it(full: App, program: Run) -> None:
 
 
 @pytest.fixture
-def changed(howdah: Howdah, program: Run, tmp_path: Path) -> tuple[App, str, Any]:
+def changed(howdah: Howdah, program: Run, tmp_path: Path, request: pytest.FixtureRequest) -> tuple[App, str, Any]:
     """An app that lost something since its dump; the dump, with owners and privileges in it; the rows it had."""
-    app = howdah.create(f"dumps_{tmp_path.name[5:30].strip('_0')}")
+    app = howdah.create(f"dumps_{request.node.name[5:14]}")
     file = str(tmp_path / "dump")
     with psycopg.connect(app.url, autocommit=True) as connection:
         connection.execute(shop.SCHEMA)
@@ -154,7 +154,7 @@ def test_its_privileges_are_not_the_apps_to_set(howdah: Howdah, program: Run, ch
     app, file, _ = changed
     done = program("pg_restore", "-d", app.url, "-1", "--clean", "--if-exists", file, check=False)
     assert done.returncode == 1
-    assert "permission denied" in done.stderr
+    assert re.search(r"permission denied|must be member of role", done.stderr)
     assert ask(app.readonly_url, "SELECT count(*) FROM products") == [(200,)]
     assert howdah.json("repair", app.name, "--dry-run")["statements"] == []
 
@@ -166,6 +166,19 @@ def test_the_data_alone(howdah: Howdah, full: App, program: Run) -> None:
     dump = program("pg_dump", full.url, "--data-only", "-n", "public").stdout
     program("psql", target.url, "-Xq1", "-o", os.devnull, "-v", "ON_ERROR_STOP=1", "-f", "-", input=dump)
     assert ask(target.readonly_url, "SELECT count(*) FROM products") == [(200,)]
+
+
+def test_large_objects_in_an_analysts_dump(howdah: Howdah, program: Run) -> None:
+    """Before PostgreSQL 18, who reads tables has no privilege on large objects: a dump must leave them out."""
+    app = howdah.create("dumps_large")
+    ((server,),) = ask(app.url, "SELECT current_setting('server_version_num')::int / 10000")
+    ask(app.url, "SELECT lo_from_bytea(0, 'x')")
+    done = program("pg_dump", app.readonly_url, "-f", os.devnull, check=False)
+    if server >= 18:
+        assert (done.returncode, done.stderr) == (0, "")
+    else:
+        assert "permission denied for large object" in done.stderr
+    program("pg_dump", app.readonly_url, "-B", "-f", os.devnull)
 
 
 def test_an_analyst_restores_nothing(howdah: Howdah, full: App, program: Run) -> None:

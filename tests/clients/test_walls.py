@@ -102,7 +102,9 @@ class TestConnecting:
         with pytest.raises(psycopg.OperationalError, match=refusals):
             connect(app.url, replication=kind)
 
-    def test_a_second_wall_stands_behind_the_first(self, howdah: Howdah, app: App, superuser: Superuser) -> None:
+    def test_a_second_wall_stands_behind_the_first(
+        self, howdah: Howdah, app: App, other_app: App, superuser: Superuser
+    ) -> None:
         """Should pg_hba.conf be lost: the gate alone has CONNECT, and a login is in one gate."""
         with superuser() as connection:
             reached = connection.execute(

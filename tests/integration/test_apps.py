@@ -170,8 +170,10 @@ class DyingLoop(Loop):
 
     left: int
 
-    def _apply(self, connection: Connection, record: AppRecord, plan: Plan, done: list[Statement]) -> None:
-        super()._apply(connection, record, plan[: self.left], done)
+    def _apply(
+        self, connection: Connection, record: AppRecord, plan: Plan, done: list[Statement], tried: dict[str, str]
+    ) -> None:
+        super()._apply(connection, record, plan[: self.left], done, tried)
         if self.left < len(plan):
             raise KeyboardInterrupt
 

@@ -3,7 +3,8 @@
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Request
-from pydantic import AfterValidator, WithJsonSchema
+from pydantic import AfterValidator, GetJsonSchemaHandler, WithJsonSchema
+from pydantic_core import CoreSchema
 
 from howdah.domain.names import MAX_APP_NAME_BYTES
 from howdah.services.platform import Platform
@@ -14,6 +15,13 @@ APP_PATTERN = "^(?!howdah|pg_)[a-z][a-z0-9]*(_[a-z0-9]+)*$"
 def _platform(request: Request) -> Platform:
     platform: Platform = request.app.state.platform
     return platform
+
+
+class _Described:
+    """Says in the API's description what `_storable` checks."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(core), "pattern": r"^[^\u0000]*$"}
 
 
 def _storable(text: str) -> str:
@@ -28,11 +36,12 @@ def as_pattern(pattern: str, longest: int) -> Any:
 
 
 # PostgreSQL's text can hold neither NUL nor half a surrogate pair.
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(_storable), _Described()]
 PlatformDependency = Annotated[Platform, Depends(_platform)]
 IdempotencyKey = Annotated[
     Text | None,
-    Header(alias="Idempotency-Key", max_length=200, description="A retry with the same key repeats nothing"),
+    Header(alias="Idempotency-Key", min_length=1, max_length=200, description="A retry with it repeats nothing"),
 ]
 AppName = Annotated[Text, Path(description="An app's name", max_length=MAX_APP_NAME_BYTES * 2)]
-NewAppName = Annotated[Text, as_pattern(APP_PATTERN, MAX_APP_NAME_BYTES)]
+NewAppName = Annotated[str, as_pattern(APP_PATTERN, MAX_APP_NAME_BYTES)]
+AppNameInBody = Annotated[Text, as_pattern(APP_PATTERN, MAX_APP_NAME_BYTES)]

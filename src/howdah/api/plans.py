@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from howdah.api.dependencies import NewAppName, PlatformDependency
+from howdah.api.dependencies import AppNameInBody, PlatformDependency
 from howdah.api.permission import Asking, may
 from howdah.api.problems import problems
 from howdah.domain.permissions import Permission
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/plans", tags=["plans"])
 
 
 class PlanRequest(BaseModel):
-    app: NewAppName
+    app: AppNameInBody
     change: Literal["create", "repair"] = "create"
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from howdah.api.dependencies import IdempotencyKey, PlatformDependency, Text, as_pattern
+from howdah.api.dependencies import APP_PATTERN, IdempotencyKey, PlatformDependency, Text, as_pattern
 from howdah.api.permission import Asking, may
 from howdah.api.problems import problems
 from howdah.domain import tokens as minting
@@ -22,7 +22,7 @@ _SHORTEST, _LONGEST, _DEFAULT = (
 
 class NewToken(BaseModel):
     name: Annotated[Text, as_pattern(minting.NAME_PATTERN, 40)] = Field(description=minting.RULE, examples=["ci"])
-    scope: Annotated[Text, as_pattern("^(admin|read|app:[a-z][a-z0-9]*(_[a-z0-9]+)*)$", 60)] = Field(
+    scope: Annotated[Text, as_pattern(f"^(admin|read|app:{APP_PATTERN[1:-1]})$", 44)] = Field(
         description="admin, read, or app:NAME", examples=["read", "app:myapp"]
     )
     lifetime_s: int | None = Field(

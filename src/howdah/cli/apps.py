@@ -81,6 +81,7 @@ def repair(here: Here, app: str, dry_run: bool, adopt: bool, output: str) -> Non
         return
     for statement in answer["statements"]:
         click.echo(plan_line(statement))
+    show_notices(answer["limits"])
     done = len(answer["statements"])
     say(f"Repaired: {done} statement{'s' if done != 1 else ''}." if done else f"{app} is as it should be.")
 

@@ -75,6 +75,8 @@ def _run(
             stdout=words,
             stderr=words,
             pass_fds=(writing,),
+            # It stays for months: no place for a token that a person's shell happens to hold.
+            env={name: value for name, value in os.environ.items() if name != "HOWDAH_TOKEN"},
             start_new_session=True,
         )
     except BaseException:

@@ -53,8 +53,11 @@ class PlannedApp:
 
 @dataclass(frozen=True)
 class RepairedApp:
+    """`limits` is what is wanted and can't be had with the server's admin, each with the server's reason."""
+
     app: str
     statements: list[PlannedStatement]
+    limits: list[str]
     operation: str
 
 
@@ -110,15 +113,9 @@ class LoginView:
 
 
 @dataclass(frozen=True)
-class AppInfo:
-    app: str
-    database: str
-    size_bytes: int | None
-    connections: int
-    connection_limit: int
-    logins: list[str]
-    state: str
-    created_at: datetime
+class AppInfo(AppSummary):
+    """`owner` is the database's; `drift` says in words what `repair` would do."""
+
     owner: str | None
     encoding: str | None
     locale: str | None

@@ -31,15 +31,24 @@ class Recorder:
     roles: Callable[[dict[str, int]], None] = field(default=lambda _: None)
     database: Callable[[str, int], None] = field(default=lambda _name, _oid: None)
     executed: Callable[[Statement], None] = field(default=lambda _: None)
+    refused: Callable[[Statement, str], None] = field(default=lambda _statement, _why: None)
 
 
-def apply(connector: Connector, connection: Connection, plan: Sequence[Statement], recorder: Recorder) -> None:
+def apply(
+    connector: Connector,
+    connection: Connection,
+    plan: Sequence[Statement],
+    recorder: Recorder,
+    *,
+    superuser: bool = True,
+) -> None:
     """Run `plan`; `connection` is an autocommit session on the maintenance database.
 
     Statements on one database that follow each other share a transaction. Those on the maintenance database
     hold the instance lock meanwhile: grants on shared objects from two sessions at once fail with
-    "tuple concurrently updated". Raises HowdahError `statement_failed`; what was committed before stays
-    and the next observe finds the rest.
+    "tuple concurrently updated". An admin who is no superuser may not all that a plan asks for: what is refused
+    for want of privilege and isn't essential is told to the recorder, and the rest goes on.
+    Raises HowdahError `statement_failed`; what was committed before stays and the next observe finds the rest.
     """
     with ExitStack() as stack:
         sessions: dict[str | None, Connection] = {None: connection}
@@ -47,10 +56,10 @@ def apply(connector: Connector, connection: Connection, plan: Sequence[Statement
             database = batch[0].database
             if database not in sessions:
                 sessions[database] = stack.enter_context(connector.connect(database))
-            _run(sessions[database], batch, recorder)
+            _run(sessions[database], batch, recorder, superuser)
 
 
-def _run(session: Connection, batch: list[Statement], recorder: Recorder) -> None:
+def _run(session: Connection, batch: list[Statement], recorder: Recorder, superuser: bool) -> None:
     if not batch[0].transactional:
         _execute(session, batch[0], recorder)
         if name := batch[0].creates_database:
@@ -61,13 +70,28 @@ def _run(session: Connection, batch: list[Statement], recorder: Recorder) -> Non
     with session.transaction():
         if batch[0].database is None:
             hold_instance_lock(session)
-        if any(statement.secret for statement in batch):
+        if superuser and any(statement.secret for statement in batch):
             session.execute(_SILENCE)
         for statement in batch:
-            _execute(session, statement, recorder)
+            if superuser or statement.essential:
+                _execute(session, statement, recorder)
+            else:
+                _attempt(session, statement, recorder)
         if created := [statement.creates_role for statement in batch if statement.creates_role]:
             rows = session.execute("SELECT rolname, oid FROM pg_roles WHERE rolname = ANY (%s)", [created]).fetchall()
             recorder.roles(dict(rows))
+
+
+def _attempt(session: Connection, statement: Statement, recorder: Recorder) -> None:
+    try:
+        with session.transaction():
+            session.execute(statement.sql.encode())
+    except psycopg.errors.InsufficientPrivilege as error:
+        recorder.refused(statement, error.diag.message_primary or "permission denied")
+    except psycopg.Error as error:
+        raise _failure(statement, error) from None
+    else:
+        recorder.executed(statement)
 
 
 def _execute(session: Connection, statement: Statement, recorder: Recorder) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from howdah.domain.errors import HowdahError
@@ -28,11 +29,14 @@ Connection = psycopg.Connection[Any]
 class Connector:
     """Opens control connections to one server; `conninfo` names no database.
 
-    `maintenance` is the database where advisory locks are taken and shared objects are changed.
+    `maintenance` is the database where advisory locks are taken and shared objects are changed. `role` is the
+    control role that the admin's login acts as, where that isn't the login itself: what is made then belongs
+    to it, whichever login an admin has next year.
     """
 
     conninfo: str
     maintenance: str = "postgres"
+    role: str | None = None
     _visits: Counter[str] = field(default_factory=Counter, compare=False, repr=False)
 
     def conninfo_for(self, database: str | None = None, **overrides: Any) -> str:
@@ -58,6 +62,9 @@ class Connector:
         """
         with open_connection(self.conninfo_for(database)) as connection:
             self._visits[database or self.maintenance] += 1
+            if self.role is not None:
+                # Not as a startup option: some minor releases ignore a role that is set there.
+                connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(self.role)))
             yield connection
 
     def take_visits(self) -> Counter[str]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg.rows import TupleRow
@@ -40,6 +40,22 @@ def observe_server(connection: Connection) -> Server:
     assert row is not None
     version_num, superuser, control_role, bootstrap = row
     return Server(version_num, superuser, control_role, grantor=bootstrap if superuser else control_role)
+
+
+def choose_template(connector: Connector, server: Server) -> Server:
+    """The server with the template that new databases are made from.
+
+    Before 15, `public` of a database from template0 belongs to the bootstrap superuser, and PUBLIC may create in
+    it: an admin who is no superuser can't take that away (the REVOKE succeeds and does nothing). A template1
+    whose `public` the control role owns doesn't have that.
+    """
+    if server.superuser or server.major >= 15:
+        return server
+    with connector.connect("template1") as connection:
+        row = connection.execute(
+            "SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = 'public'"
+        ).fetchone()
+    return replace(server, template="template1") if row == (True,) else server
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from howdah.postgres.locks import app_lock
 from howdah.postgres.observe import observe_shared
 from howdah.services.core import Core, check_present
 from howdah.services.logins import Logins, mint_passwords
+from howdah.services.loop import Convergence
 from howdah.services.operations import Operations
 from howdah.store import apps as app_store
 
@@ -59,7 +60,7 @@ class Apps:
             with self._core.session() as connection, app_lock(connection, app):
                 resumed = self._intend(connection, app, database)
                 try:
-                    record, passwords = self._make(connection, app)
+                    record, passwords, outcome = self._make(connection, app)
                 except HowdahError:
                     with self._core.store.connect() as stored:
                         app_store.forget_unmade(stored, app)
@@ -71,7 +72,7 @@ class Apps:
                 logins=self._logins.issued(record, passwords),
                 operation=str(operation.id),
                 resumed=resumed,
-                notices=self._logins.try_out(record, passwords),
+                notices=[*self._logins.try_out(record, passwords), *map(str, outcome.limits)],
             )
             operation.answer = _without_secrets(created)
             return created
@@ -178,9 +179,10 @@ class Apps:
                     self._adopt(connection, record)
                     record = self._core.app(app)
                 check_present(connection, record)
-                done = self._core.loop.converge(connection, record, record.database.spec())
-            operation.answer = {"statements": len(done)}
-            return RepairedApp(app, self._core.loop.shown(done), str(operation.id))
+                outcome = self._core.loop.converge(connection, record, record.database.spec())
+            operation.answer = {"statements": len(outcome.done)}
+            limits = [str(limit) for limit in outcome.limits]
+            return RepairedApp(app, self._core.loop.shown(outcome.done), limits, str(operation.id))
 
     def _intend(self, connection: Connection, app: str, database: DatabaseRecord) -> bool:
         """Commit to the store what is about to be made; True where an earlier create is being taken up."""
@@ -229,15 +231,15 @@ class Apps:
         for name in sorted(shared.roles):
             raise name_in_use("role", name)
 
-    def _make(self, connection: Connection, app: str) -> tuple[AppRecord, Mapping[str, str]]:
+    def _make(self, connection: Connection, app: str) -> tuple[AppRecord, Mapping[str, str], Convergence]:
         record = self._core.app(app)
         names = [login.name for login in record.database.logins if login.enabled and not login.short_lived]
         passwords, verifiers = mint_passwords(connection, names)
-        self._core.loop.converge(connection, record, record.database.spec(verifiers=verifiers))
+        outcome = self._core.loop.converge(connection, record, record.database.spec(verifiers=verifiers))
         with self._core.store.connect() as stored:
             app_store.set_ready(stored, app)
             app_store.set_passwords_changed(stored, app, names)
-        return record, passwords
+        return record, passwords, outcome
 
 
 def _drift(core: Core, connection: Connection, record: AppRecord) -> list[str]:

@@ -1,6 +1,6 @@
 """The loop: observe, diff, apply, and observe again until nothing is left to do."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from howdah.domain.diff import diff_database, diff_login
 from howdah.domain.errors import HowdahError
@@ -18,6 +18,25 @@ from howdah.store.database import Store
 
 # One to let the control role into a database that was shut, one for the rest, one to see that nothing is left.
 _PASSES = 3
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Something that is wanted and can't be had with this server's admin, and what the server says to it."""
+
+    description: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"could not {self.description}: {self.why}"
+
+
+@dataclass
+class Convergence:
+    """What was run, and what of the wanted state is out of reach."""
+
+    done: list[Statement] = field(default_factory=list)
+    limits: list[Limit] = field(default_factory=list)
 
 
 @dataclass
@@ -45,27 +64,33 @@ class Loop:
         spec = record.database.spec()
         return diff_database(spec, self.observe(connection, record, spec), self.server)
 
-    def converge(self, connection: Connection, record: AppRecord, spec: DatabaseSpec) -> list[Statement]:
-        """Apply plans until the next one is empty; returns the statements that were run.
+    def converge(self, connection: Connection, record: AppRecord, spec: DatabaseSpec) -> Convergence:
+        """Apply plans until the next one is empty, or has nothing that wasn't tried.
 
-        Raises HowdahError `statement_failed` where one failed, or where something is left that doesn't go away.
+        Raises HowdahError `statement_failed` where a statement failed, or where something is left though the
+        control role is a superuser.
         """
-        done: list[Statement] = []
+        outcome = Convergence()
+        tried: dict[str, str] = {}
         for _ in range(_PASSES):
             plan = self._next_plan(connection, record.name, spec)
-            if not plan:
-                return done
-            self._apply(connection, record, plan, done)
+            untried = [statement for statement in plan if statement.sql not in tried]
+            if not untried:
+                break
+            self._apply(connection, record, untried, outcome.done, tried)
             spec = _without_verifiers(spec)
-        if left := self._next_plan(connection, record.name, spec):
+        else:
+            plan = self._next_plan(connection, record.name, spec)
+        outcome.limits = [Limit(s.description, tried.get(s.sql, "it came back")) for s in plan]
+        if outcome.limits and self.server.superuser:
             raise HowdahError(
                 "statement_failed",
                 f'app "{record.name}" does not come to rest',
                 detail="PostgreSQL took these statements and nothing changed: "
-                + "; ".join(statement.description for statement in left[:5]),
+                + "; ".join(limit.description for limit in outcome.limits[:5]),
                 hint="Something else changes the same roles or privileges: see who, then `howdah repair`.",
             )
-        return done
+        return outcome
 
     def _next_plan(self, connection: Connection, app: str, spec: DatabaseSpec) -> Plan:
         with self.store.connect() as stored:
@@ -80,7 +105,7 @@ class Loop:
         """Apply just what concerns one login, wanted or retired."""
         done: list[Statement] = []
         plan = diff_login(spec, login, self.observe(connection, record, spec), self.server)
-        self._apply(connection, record, plan, done)
+        self._apply(connection, record, plan, done, {})
         return done
 
     def shown(self, plan: Plan) -> list[PlannedStatement]:
@@ -90,7 +115,11 @@ class Loop:
             for s in plan
         ]
 
-    def _apply(self, connection: Connection, record: AppRecord, plan: Plan, done: list[Statement]) -> None:
+    def _apply(
+        self, connection: Connection, record: AppRecord, plan: Plan, done: list[Statement], tried: dict[str, str]
+    ) -> None:
+        """Run a plan, adding what was run to `done`, and to `tried` by its SQL why it may be asked for again."""
+
         def roles(oids: dict[str, int]) -> None:
             with self.store.connect() as stored:
                 app_store.set_role_oids(stored, record.name, oids)
@@ -99,7 +128,15 @@ class Loop:
             with self.store.connect() as stored:
                 app_store.set_database_oid(stored, record.name, name, oid)
 
-        apply(self.connector, connection, plan, Recorder(roles, database, done.append))
+        def executed(statement: Statement) -> None:
+            done.append(statement)
+            tried[statement.sql] = "PostgreSQL reports success and does nothing"
+
+        def refused(statement: Statement, why: str) -> None:
+            tried[statement.sql] = why
+
+        recorder = Recorder(roles, database, executed, refused)
+        apply(self.connector, connection, plan, recorder, superuser=self.server.superuser)
 
 
 def _without_verifiers(spec: DatabaseSpec) -> DatabaseSpec:

@@ -53,7 +53,9 @@ class Refusals:
         now = time.monotonic()
         with self._guard:
             dropped = self._events.take(f"{_client(address)} {actor} {error.code}", now)
-            if dropped is None or self._altogether.take("", now) is None:
+            # Strangers together have a limit as well; what a token of ours did is never crowded out by them.
+            stranger = actor == address
+            if dropped is None or (stranger and self._altogether.take("", now) is None):
                 return
         detail = {"reason": error.code, "address": address, "not_recorded_before": dropped}
         try:

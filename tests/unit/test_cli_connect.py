@@ -1,0 +1,78 @@
+"""What `connect` and `env` make of the door's answers: hosts, limits, and logins of several kinds."""
+
+from typing import Any, cast
+
+import pytest
+
+from howdah.cli.client import Client
+from howdah.cli.place import Place, place_of, places
+from howdah.cli.snippets import SNIPPETS
+from howdah.domain.errors import HowdahError
+
+
+class Door:
+    """Answers as the door would for an app whose owner has a second login."""
+
+    def __init__(self, host: str = "db.example.com", logins: tuple[tuple[str, str], ...] = ()):
+        self._host = host
+        self._logins = logins or (("myapp_user", "owner"), ("myapp_user_2", "owner"), ("myapp_readonly", "readonly"))
+
+    def get(self, path: str) -> dict[str, Any]:
+        if path == "/instance":
+            return {"host": self._host, "port": 5433, "tls": True}
+        assert path == "/apps/myapp"
+        details = [
+            {"login": login, "access": access, "connection_limit": 30 if access == "owner" else -1}
+            for login, access in sorted(self._logins)
+        ]
+        logins = [login for login, _ in self._logins]
+        return {"app": "myapp", "database": "myapp_db", "logins": logins, "login_details": details}
+
+
+def client(*args: Any, **options: Any) -> Client:
+    return cast(Client, Door(*args, **options))
+
+
+def test_places_in_the_order_of_the_logins() -> None:
+    assert [place.login for place in places(client(), "myapp")] == ["myapp_user", "myapp_user_2", "myapp_readonly"]
+
+
+def test_the_first_of_an_access() -> None:
+    place = place_of(client(), "myapp", "owner")
+    assert place == Place("myapp", "myapp_db", "db.example.com", 5433, True, "myapp_user", "owner", 30)
+    assert place.url == "postgresql://myapp_user:PASSWORD@db.example.com:5433/myapp_db"
+
+
+def test_an_ipv6_address() -> None:
+    assert "@[::1]:5433/" in place_of(client("::1"), "myapp", "owner").url
+
+
+def test_no_such_access() -> None:
+    with pytest.raises(HowdahError) as raised:
+        place_of(client(logins=(("myapp_user", "owner"),)), "myapp", "readonly")
+    assert raised.value.code == "login_not_found"
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS.values(), ids=lambda snippet: snippet.client)
+def test_filled(snippet: Any) -> None:
+    """Only the variable that was asked for; other names that hold it stay."""
+    for text in snippet.filled(place_of(client(), "myapp", "readonly"), "ELSEWHERE_URL").values():
+        assert "{{" not in text
+        assert "DATABASE_URL" not in text.replace("SHADOW_DATABASE_URL", "")
+        assert "at most any number" in text or "at most" not in text
+
+
+def test_metabases_fields() -> None:
+    text = SNIPPETS["metabase"].filled(place_of(client(), "myapp", "readonly"), "V")["metabase.txt"]
+    fields = dict(line.split(":", 1) for line in text.splitlines())
+    assert {name: value.strip() for name, value in fields.items()} == {
+        "Database type": "PostgreSQL",
+        "Display name": "myapp",
+        "Host": "db.example.com",
+        "Port": "5433",
+        "Database name": "myapp_db",
+        "Username": "myapp_readonly",
+        "Password": "the one in V",
+        "Schemas": "All",
+        "Use SSL": "yes",
+    }
