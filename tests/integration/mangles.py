@@ -47,6 +47,7 @@ DATABASE = [
     "server: ALTER DATABASE {db} OWNER TO {user}",
     "server: ALTER DATABASE {db} OWNER TO {owner}",
     "server: ALTER DATABASE {db} OWNER TO {stranger}",
+    "server: ALTER DATABASE {db} OWNER TO {owner}; REVOKE ALL ON DATABASE {db} FROM {owner}",
     "server: ALTER DATABASE {db} CONNECTION LIMIT 1",
     "server: ALTER DATABASE {db} IS_TEMPLATE true",
     "server: ALTER DATABASE {db} ALLOW_CONNECTIONS false",

@@ -130,6 +130,7 @@ def test_up_status_down(daemon: Daemon) -> None:
         "running": True,
         "pid": first.ready["pid"],
         "socket": str(daemon.home.api_socket),
+        "url": None,
     }
     assert status["postgres"]["running"] is True
     assert status["postgres"]["accepts_connections"] is True

@@ -19,6 +19,9 @@ from howdah.domain.specs import DatabaseSpec
 from howdah.domain.sql import ident
 
 
+_CONTROL_PRIVILEGES = ("CREATE", "CONNECT", "TEMPORARY")
+
+
 def diff_database(spec: DatabaseSpec, observed: ObservedDatabase, server: Server) -> Plan:
     """The statements between what is observed and what `spec` wants; empty where they agree.
 
@@ -97,7 +100,12 @@ def _fresh_database(spec: DatabaseSpec, server: Server) -> DatabaseState:
         allow_connections=False,
         is_template=False,
         connection_limit=spec.connection_limit,
-        grants=frozenset(Grant(PUBLIC, p, server.control_role) for p in ("CONNECT", "TEMPORARY")),
+        grants=frozenset(
+            [
+                *(Grant(PUBLIC, p, server.control_role) for p in ("CONNECT", "TEMPORARY")),
+                *(Grant(server.control_role, p, server.control_role) for p in _CONTROL_PRIVILEGES),
+            ]
+        ),
     )
 
 
@@ -122,6 +130,14 @@ def _diff_shell(spec: DatabaseSpec, state: DatabaseState, server: Server) -> Ite
         yield Statement(
             f"set connection limit of {spec.name}",
             f"ALTER DATABASE {database} CONNECTION LIMIT {spec.connection_limit}",
+        )
+    own = {g.privilege for g in grants if g.grantee == g.grantor == server.control_role}
+    if lost := [p for p in _CONTROL_PRIVILEGES if p not in own]:
+        # An owner can take its own privileges away; without superuser the control role couldn't even connect.
+        yield Statement(
+            f"give {server.control_role} back what is its own on database {spec.name}",
+            f"GRANT {', '.join(lost)} ON DATABASE {database} TO {ident(server.control_role)}",
+            essential=True,
         )
     # The gate's own CONNECT is neither taken nor given here.
     wanted = {**_shell_privileges(spec), spec.gate: _gate_privileges(grants, spec, server)}
