@@ -18,7 +18,6 @@ from howdah.domain.server import Server
 from howdah.domain.specs import DatabaseSpec
 from howdah.domain.sql import ident
 
-
 _CONTROL_PRIVILEGES = ("CREATE", "CONNECT", "TEMPORARY")
 
 
