@@ -64,6 +64,16 @@ DATABASE = [
     "server: REVOKE CONNECT ON DATABASE {db} FROM {gate}; "
     "GRANT CONNECT ON DATABASE {db} TO {owner} WITH GRANT OPTION; "
     "SET ROLE {owner}; GRANT CONNECT ON DATABASE {db} TO {gate}; RESET ROLE",
+    # The second leaves an entry whose grantor can't grant any more: the REVOKE doesn't cascade while the owner
+    # has the option through the gate.
+    "server: GRANT CONNECT ON DATABASE {db} TO {owner} WITH GRANT OPTION; "
+    "SET ROLE {owner}; GRANT CONNECT ON DATABASE {db} TO {gate}; RESET ROLE; "
+    "GRANT CONNECT ON DATABASE {db} TO {gate} WITH GRANT OPTION",
+    "server: GRANT CONNECT ON DATABASE {db} TO {owner} WITH GRANT OPTION; "
+    "SET ROLE {owner}; GRANT CONNECT ON DATABASE {db} TO {gate}; RESET ROLE; "
+    "GRANT CONNECT ON DATABASE {db} TO {gate} WITH GRANT OPTION; "
+    "REVOKE CONNECT ON DATABASE {db} FROM {owner} CASCADE; "
+    "REVOKE GRANT OPTION FOR CONNECT ON DATABASE {db} FROM {gate} CASCADE",
     "server: GRANT CONNECT ON DATABASE {elsewhere} TO {user}",
     "server: GRANT ALL ON DATABASE postgres TO {ro} WITH GRANT OPTION",
     "server: GRANT CONNECT ON DATABASE howdah TO {gate}",

@@ -17,12 +17,15 @@ _ORDER = (
 
 
 def _in_order(privileges: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(privileges, key=lambda p: (_ORDER.index(p) if p in _ORDER else len(_ORDER), p)))
+    return tuple(sorted(set(privileges), key=lambda p: (_ORDER.index(p) if p in _ORDER else len(_ORDER), p)))
 
 
 @dataclass(frozen=True)
 class Change:
-    """A GRANT or REVOKE of some privileges for one grantee, still without the object it is about."""
+    """A GRANT or REVOKE of some privileges for one grantee, still without the object it is about.
+
+    `verb` is GRANT, REVOKE, GRANT OPTION (the privilege with the option to grant it) or REVOKE GRANT OPTION.
+    """
 
     grantee: str
     privileges: tuple[str, ...]
@@ -33,6 +36,8 @@ class Change:
         words, role = ", ".join(self.privileges), self.grantee or "PUBLIC"
         if self.verb == "GRANT":
             return f"grant {words} on {what} to {role}"
+        if self.verb == "GRANT OPTION":
+            return f"get hold of what {role} granted of {words} on {what}"
         option = "the option to grant " if self.verb == "REVOKE GRANT OPTION" else ""
         return f"revoke {option}{words} on {what} from {role}"
 
@@ -45,6 +50,8 @@ class Change:
         role = quoted(self.grantee)
         if self.verb == "GRANT":
             return f"{prefix}GRANT {what} ON {target} TO {role}"
+        if self.verb == "GRANT OPTION":
+            return f"{prefix}GRANT {what} ON {target} TO {role} WITH GRANT OPTION"
         only_option = "GRANT OPTION FOR " if self.verb == "REVOKE GRANT OPTION" else ""
         # CASCADE, since whoever holds a grant option may have passed the privilege on.
         return f"{prefix}REVOKE {only_option}{what} ON {target} FROM {role} CASCADE"
@@ -82,10 +89,26 @@ def diff_grants(observed: Grants, wanted: Wanted, owner: str) -> Iterator[Change
             had[grant.grantee].add(grant.privilege)
             if grant.grantable:
                 options[grant.grantee].append(grant.privilege)
-    for name in sorted(revoked):
-        yield Change(name, _in_order(revoked[name]), "REVOKE")
+    for name, privileges in sorted(_left_behind(observed, owner).items()):
+        yield Change(name, _in_order(privileges), "GRANT OPTION")
+        for privilege in privileges:
+            (options if privilege in wanted.get(name, ()) else revoked)[name].append(privilege)
+    # Options first: while a group still has one, PostgreSQL counts its members as having it, and what they
+    # granted outlives the CASCADE of their own REVOKE.
     for name in sorted(options):
         yield Change(name, _in_order(options[name]), "REVOKE GRANT OPTION")
+    for name in sorted(revoked):
+        yield Change(name, _in_order(revoked[name]), "REVOKE")
     for name in sorted(wanted):
         if name != owner and (missing := wanted[name] - had[name]):
             yield Change(name, _in_order(missing), "GRANT")
+
+
+def _left_behind(observed: Grants, owner: str) -> dict[str, set[str]]:
+    """By grantor, privileges it granted whose option it holds no more: no REVOKE reaches those as they stand."""
+    holders = {(g.grantee, g.privilege) for g in observed if g.grantable}
+    left: dict[str, set[str]] = defaultdict(set)
+    for grant in observed:
+        if grant.grantor != owner and (grant.grantor, grant.privilege) not in holders:
+            left[grant.grantor].add(grant.privilege)
+    return left
