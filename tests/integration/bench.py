@@ -114,7 +114,7 @@ class Bench:
             "roles": {name: replace(state, oid=0) for name, state in seen.roles.items()},
             "memberships": seen.memberships,
             "settings": {s for s in seen.settings if s.name in ("role", "default_transaction_read_only")},
-            "database": seen.database,
+            "database": replace(seen.database, grants=_without_own_options(seen.database.grants)),
             "objects": {
                 (o.kind, o.identity, o.column): (o.owner, _effective(o.grants, o.owner))
                 for o in seen.inside.objects
@@ -146,6 +146,11 @@ class Bench:
 
 def _effective(grants: Grants, owner: str) -> set[tuple[str, str, str, bool]]:
     return {(g.grantee, g.privilege, g.grantor, g.grantable) for g in grants if g.grantee != owner}
+
+
+def _without_own_options(grants: Grants) -> Grants:
+    """An owner can grant what is its own in any case, whether its entry says so or not."""
+    return frozenset(replace(g, grantable=False) if g.grantee == g.grantor else g for g in grants)
 
 
 def _sorted(grants: object) -> object:

@@ -163,9 +163,9 @@ MISSING = [
     "inside: REASSIGN OWNED BY {user} TO howdah; DROP OWNED BY {user}; DROP ROLE {user}",
     "inside: REASSIGN OWNED BY {reader2} TO howdah; DROP OWNED BY {reader2}; DROP ROLE {reader2}",
     "inside: REASSIGN OWNED BY {owner} TO howdah; DROP OWNED BY {owner}; DROP ROLE {owner}",
-    "inside: DROP OWNED BY {ro}; DROP ROLE {ro}",
-    "inside: DROP OWNED BY {rw}; DROP ROLE {rw}",
-    "inside: DROP OWNED BY {gate}; DROP ROLE {gate}",
+    "inside: REASSIGN OWNED BY {ro} TO howdah; DROP OWNED BY {ro}; DROP ROLE {ro}",
+    "inside: REASSIGN OWNED BY {rw} TO howdah; DROP OWNED BY {rw}; DROP ROLE {rw}",
+    "inside: REASSIGN OWNED BY {gate} TO howdah; DROP OWNED BY {gate}; DROP ROLE {gate}",
 ]
 
 ALL = [
