@@ -200,7 +200,7 @@ def test_a_token_of_one_app_sees_no_other(remote: Remote) -> None:
     for id in (other["id"], "00000000-0000-4000-8000-000000000000"):
         answer = ask(remote.url, "GET", f"/api/v1/operations/{id}", mine)
         assert (answer[0], answer[1]["code"]) == (404, "operation_not_found")
-    instance = ask(remote.url, "GET", "/api/v1/instance", mine)[1]
+    instance = ask(remote.url, "GET", "/api/v1/instances/home", mine)[1]
     assert instance["port"] == remote.howdah.port
     assert (instance["apps"], instance["data_directory"], instance["connections"]) == (None, None, None)
     for command in (["token", "list"], ["token", "create", "x", "--scope", "admin"], ["token", "revoke", "admin"]):

@@ -135,13 +135,13 @@ class Bench:
     def converge(self) -> list[str]:
         """Repair; the statements that were run. What is out of reach is in `limits` afterwards."""
         with self.loop.connector.connect() as connection:
-            outcome = self.loop.converge(connection, self.record, self.spec)
+            outcome = self.loop.converge(connection, self.app, self.spec)
         self.limits = [limit.description for limit in outcome.limits]
         return [statement.shown for statement in outcome.done]
 
     def plan(self) -> list[str]:
         with self.loop.connector.connect() as connection:
-            return [statement.shown for statement in self.loop.plan(connection, self.record)]
+            return [statement.shown for statement in self.loop.plan(connection, self.app, self.record.database)]
 
 
 def _effective(grants: Grants, owner: str) -> set[tuple[str, str, str, bool]]:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from howdah.domain.names import HOME_INSTANCE
 from howdah.domain.records import new_database
 from howdah.domain.specs import DatabaseSpec
 from howdah.postgres.connections import Connector
@@ -50,10 +51,11 @@ class Yard:
 
     def make(self, app: str) -> DatabaseSpec:
         with self.loop.store.connect() as stored:
-            app_store.add_app(stored, app, new_database(app))
+            app_store.add_app(stored, app, HOME_INSTANCE)
+            app_store.add_database(stored, app, new_database(app))
         with self.loop.connector.connect() as connection, self.loop.store.connect() as stored:
             record = app_store.get_app(stored, app)
-            outcome: Convergence = self.loop.converge(connection, record, record.database.spec())
+            outcome: Convergence = self.loop.converge(connection, app, record.database.spec())
         self.limits_of_create = [limit.description for limit in outcome.limits]
         make_objects(self.root, record.database.spec())
         return record.database.spec()

@@ -20,7 +20,7 @@ text = st.text(st.characters(blacklist_characters="\x00", blacklist_categories=[
 
 @pytest.fixture(scope="module")
 def connector(platform: Platform) -> Connector:
-    return platform._core.connector
+    return platform._core.instance("home").connector
 
 
 @quick

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -12,12 +13,13 @@ import pytest
 from howdah.domain.errors import HowdahError
 from howdah.domain.names import names_for
 from howdah.domain.plans import Plan, Statement
-from howdah.domain.records import AppRecord
+from howdah.domain.server import Server
 from howdah.domain.views import CreatedApp
 from howdah.instances.embedded import EmbeddedServer
-from howdah.postgres.connections import Connection
+from howdah.postgres.connections import Connection, Connector
 from howdah.services.loop import Loop
 from howdah.services.platform import Platform
+from howdah.store.database import Store
 
 URL = re.compile(r"postgresql://(\w+):([A-Za-z0-9_-]{32,})@127\.0\.0\.1:(\d+)/(\w+)")
 
@@ -54,7 +56,7 @@ def test_create_hands_out_two_urls_that_work(platform: Platform, server: Embedde
 
 
 def test_no_secret_is_kept_or_logged(platform: Platform, server: EmbeddedServer) -> None:
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         connection.execute("ALTER SYSTEM SET log_statement = 'all'")
         connection.execute("ALTER SYSTEM SET log_min_error_statement = 'error'")
         connection.execute("SELECT pg_reload_conf()")
@@ -64,7 +66,7 @@ def test_no_secret_is_kept_or_logged(platform: Platform, server: EmbeddedServer)
         session = platform.sessions.open("quiet", created.logins[0].access, "test")
         platform.sessions.end("quiet", session.login, "test")
     finally:
-        with platform._core.session() as connection:
+        with platform._core.instance("home").session() as connection:
             connection.execute("ALTER SYSTEM RESET ALL")
             connection.execute("SELECT pg_reload_conf()")
     secrets = [*passwords(created), session.password, (again.logins[0].url or "").split(":")[2].split("@")[0]]
@@ -75,7 +77,7 @@ def test_no_secret_is_kept_or_logged(platform: Platform, server: EmbeddedServer)
         ).fetchall()
         kept = [str(stored.execute(f"SELECT t::text FROM {table} t".encode()).fetchall()) for (table,) in tables]
         verifiers = [row[0] for row in stored.execute("SELECT rolpassword FROM pg_authid").fetchall() if row[0]]
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements SCHEMA public")
         kept.append(str(connection.execute("SELECT query FROM public.pg_stat_statements").fetchall()))
         kept.append(str(connection.execute("SELECT query FROM pg_stat_activity").fetchall()))
@@ -90,7 +92,7 @@ def test_no_secret_is_kept_or_logged(platform: Platform, server: EmbeddedServer)
 
 def test_a_repeat_with_the_same_key_answers_without_secrets(platform: Platform) -> None:
     first = platform.apps.create("repeated", "test", key="key-1")
-    platform.apps.delivered("repeated")
+    platform.apps.delivered(first)
     again = platform.apps.create("repeated", "test", key="key-1")
     assert [login.name for login in again.logins] == [login.name for login in first.logins]
     assert [login.url for login in again.logins] == [None, None]
@@ -106,15 +108,15 @@ def test_urls_that_never_left_are_minted_again(platform: Platform, key: str | No
     """The control plane died between the work and the answer: the next one knows of no URL that went out."""
     app = "undelivered" if key is None else "undelivered_key"
     first = platform.apps.create(app, "test", key)
-    platform.apps._issued.clear()
+    platform._making._issued.clear()
     again = platform.apps.create(app, "test", key)
     assert again.resumed is True
     assert works(again)
     assert set(passwords(again)).isdisjoint(passwords(first))
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(first.logins[0].url or "")
-    platform.apps.delivered(app)
-    platform.apps._issued.clear()
+    platform.apps.delivered(again)
+    platform._making._issued.clear()
     with pytest.raises(HowdahError) as caught:
         platform.apps.create(app, "test")
     assert caught.value.code == "app_exists"
@@ -126,7 +128,7 @@ def test_an_app_that_exists_is_a_conflict(platform: Platform) -> None:
         with pytest.raises(HowdahError) as caught:
             platform.apps.create("twice", "test")
         assert caught.value.code == "app_exists"
-        platform.apps.delivered("twice")
+        platform.apps.delivered(first)
     assert works(first)
 
 
@@ -171,25 +173,24 @@ class DyingLoop(Loop):
     left: int
 
     def _apply(
-        self, connection: Connection, record: AppRecord, plan: Plan, done: list[Statement], tried: dict[str, str]
+        self, connection: Connection, app: str, plan: Plan, done: list[Statement], tried: dict[str, str]
     ) -> None:
-        super()._apply(connection, record, plan[: self.left], done, tried)
+        super()._apply(connection, app, plan[: self.left], done, tried)
         if self.left < len(plan):
             raise KeyboardInterrupt
 
 
-def dying(platform: Platform, statements: int) -> Callable[[], None]:
+def dying(statements: int) -> Callable[[], None]:
     """Make the platform die after that many statements; returns what revives it."""
-    core = platform._core
-    alive = core.loop
-    loop = DyingLoop(core.connector, core.store, core.server)
-    loop.left = statements
-    core.loop = loop
 
-    def revive() -> None:
-        core.loop = alive
+    def make(connector: Connector, store: Store, server: Server) -> Loop:
+        loop = DyingLoop(connector, store, server)
+        loop.left = statements
+        return loop
 
-    return revive
+    patched = patch("howdah.services.core.Loop", make)
+    patched.start()
+    return patched.stop
 
 
 def test_a_create_that_died_anywhere_is_taken_up(platform: Platform) -> None:
@@ -197,21 +198,21 @@ def test_a_create_that_died_anywhere_is_taken_up(platform: Platform) -> None:
     assert length > 40
     for position in range(length):
         app = f"cut{position}"
-        revive = dying(platform, position)
+        revive = dying(position)
         with pytest.raises(KeyboardInterrupt):
             platform.apps.create(app, "test")
         revive()
         if position % 2:
             # The next control plane finishes what it finds half-made, and the URLs come with the next create.
-            platform.apps.resume_interrupted()
+            platform._making.resume(at_start=True)
             assert [s.state for s in platform.apps.list() if s.app == app] == ["ready"]
         created = platform.apps.create(app, "test")
         assert created.resumed is True
         assert created.notices == []
-        assert platform.apps.plan_repair(app).statements == []
+        assert platform.repairs.plan(app).statements == []
         if position % 10 == 0:
             assert works(created)
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE 'cut%'").fetchall()
     wanted = {name for p in range(length) for name in _role_names(f"cut{p}")}
     assert {name for (name,) in rows} == wanted
@@ -226,27 +227,22 @@ def test_a_database_whose_maker_died_before_recording_it_is_taken_up(platform: P
     """The server finishes CREATE DATABASE though its client is gone: the database stands, its OID on no record."""
     plan = platform.apps.plan_create("orphaned").statements
     position = next(i for i, s in enumerate(plan) if s.sql.startswith("CREATE DATABASE"))
-    revive = dying(platform, position)
+    revive = dying(position)
     with pytest.raises(KeyboardInterrupt):
         platform.apps.create("orphaned", "test")
     revive()
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         connection.execute(plan[position].sql.encode())
     assert works(platform.apps.create("orphaned", "test"))
 
 
 def test_a_create_that_fails_before_it_made_anything_leaves_nothing(platform: Platform) -> None:
-    revive = dying(platform, 0)
-    core = platform._core
-
     class Failing(Loop):
         def _apply(self, *_: object) -> None:
             raise HowdahError("statement_failed", "no")
 
-    core.loop = Failing(core.connector, core.store, core.server)
-    with pytest.raises(HowdahError):
+    with patch("howdah.services.core.Loop", Failing), pytest.raises(HowdahError):
         platform.apps.create("stillborn", "test")
-    revive()
     assert "stillborn" not in [summary.app for summary in platform.apps.list()]
 
 
@@ -308,10 +304,10 @@ def test_list_and_info_say_what_is(platform: Platform) -> None:
 
 def test_list_shows_a_closed_gate(platform: Platform) -> None:
     platform.apps.create("shut", "test")
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         connection.execute("REVOKE CONNECT ON DATABASE shut_db FROM shut_db")
     assert [s.state for s in platform.apps.list() if s.app == "shut"] == ["closed"]
-    repaired = platform.apps.repair("shut", "test")
+    repaired = platform.repairs.repair("shut", "test")
     assert [s.sql for s in repaired.statements] == ['GRANT CONNECT ON DATABASE "shut_db" TO "shut_db"']
     assert [s.state for s in platform.apps.list() if s.app == "shut"] == ["ready"]
 
@@ -334,11 +330,11 @@ def test_every_change_is_audited_by_a_login_that_can_only_add(platform: Platform
 
 def test_what_was_restored_by_hand_is_adopted_on_request(platform: Platform) -> None:
     created = platform.apps.create("restored", "test")
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         connection.execute("DROP DATABASE restored_db WITH (FORCE)")
         connection.execute("CREATE DATABASE restored_db TEMPLATE template0")
     for refused in (
-        lambda: platform.apps.repair("restored", "test"),
+        lambda: platform.repairs.repair("restored", "test"),
         lambda: platform.logins.new_password("restored", None, False, "test"),
         lambda: platform.sessions.open("restored", created.logins[0].access, "test"),
         lambda: platform.tables.list("restored"),
@@ -350,7 +346,7 @@ def test_what_was_restored_by_hand_is_adopted_on_request(platform: Platform) -> 
         assert "--adopt" in str(caught.value.hint)
     assert [s.state for s in platform.apps.list() if s.app == "restored"] == ["replaced"]
     assert platform.apps.info("restored").drift != []
-    repaired = platform.apps.repair("restored", "test", adopt=True)
+    repaired = platform.repairs.repair("restored", "test", adopt=True)
     assert len(repaired.statements) > 20
     assert works(created), "the URLs that were handed out work again"
     assert platform.apps.info("restored").drift == []
@@ -358,13 +354,13 @@ def test_what_was_restored_by_hand_is_adopted_on_request(platform: Platform) -> 
 
 def test_a_renamed_database_is_named(platform: Platform) -> None:
     platform.apps.create("renamed", "test")
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         connection.execute("ALTER DATABASE renamed_db RENAME TO elsewhere_now")
     with pytest.raises(HowdahError) as caught:
         platform.tables.list("renamed")
     assert caught.value.code == "database_missing"
     assert "elsewhere_now" in caught.value.message
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         connection.execute("ALTER DATABASE elsewhere_now RENAME TO renamed_db")
     assert platform.tables.list("renamed") == []
 
@@ -377,7 +373,7 @@ def test_info_shows_settings_that_a_login_gave_itself_and_drift(platform: Platfo
     info = platform.apps.info("selfset")
     assert ("selfset_readonly", "statement_timeout", True) in [(s.login, s.name, s.everywhere) for s in info.settings]
     assert info.drift == []
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         connection.execute("ALTER ROLE selfset_readonly NOLOGIN SUPERUSER")
     assert platform.apps.info("selfset").drift == ["set attributes of role selfset_readonly"]
 

@@ -21,7 +21,7 @@ def conninfo(session: ShortLivedSession) -> str:
 
 
 def role_exists(platform: Platform, name: str) -> bool:
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         return connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone() is not None
 
 
@@ -47,7 +47,7 @@ def test_open_sessions_end_only_on_request(platform: Platform) -> None:
 
 def test_a_new_password_mends_nothing_else(platform: Platform) -> None:
     platform.apps.create("handmade", "test")
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         connection.execute("ALTER ROLE handmade_readonly CONNECTION LIMIT 3")
     platform.logins.new_password("handmade", None, False, "test")
     assert {v.login: v.connection_limit for v in platform.logins.list("handmade")}["handmade_readonly"] == 3
@@ -65,7 +65,7 @@ def test_unknown_logins_are_named(platform: Platform) -> None:
 def test_list_names_everyone_who_can_log_in(platform: Platform) -> None:
     platform.apps.create("listed", "test")
     everyone = {view.login: view for view in platform.logins.list()}
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolcanlogin").fetchall()
     assert set(everyone) == {name for (name,) in rows}
     mine = everyone["listed_user"]
@@ -84,11 +84,11 @@ def test_a_short_lived_login_acts_as_the_owner_and_leaves_nothing(platform: Plat
         session.execute("SET ROLE NONE")
         session.execute("CREATE SCHEMA own")
         session.execute("CREATE TABLE own.t (id int)")
-    assert platform.apps.plan_repair("visited").statements != [], "what it owns is drift while it lives"
+    assert platform.repairs.plan("visited").statements != [], "what it owns is drift while it lives"
     platform.sessions.end("visited", opened.login, "test")
     assert not role_exists(platform, opened.login)
     assert platform.sessions.open("visited", Access.READONLY, "test").login != opened.login
-    platform.apps.repair("visited", "test")
+    platform.repairs.repair("visited", "test")
     assert {t.owner for t in platform.tables.list("visited")} == {"visited_owner"}
     assert "howdah_x_" not in str(platform.apps.info("visited").logins)
 
@@ -97,9 +97,9 @@ def test_an_open_psql_is_no_drift(platform: Platform) -> None:
     platform.apps.create("browsed", "test")
     opened = platform.sessions.open("browsed", Access.OWNER, "test")
     with psycopg.connect(conninfo(opened)):
-        assert platform.apps.plan_repair("browsed").statements == []
+        assert platform.repairs.plan("browsed").statements == []
     platform.sessions.end("browsed", opened.login, "test")
-    assert platform.apps.plan_repair("browsed").statements == []
+    assert platform.repairs.plan("browsed").statements == []
 
 
 def test_a_read_only_short_lived_login_can_change_nothing(platform: Platform) -> None:

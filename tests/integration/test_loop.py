@@ -18,23 +18,24 @@ EXAMPLES = int(os.environ.get("HOWDAH_TEST_EXAMPLES", "40"))
 @pytest.fixture(scope="module")
 def bench(platform: Platform) -> Bench:
     core = platform._core
+    home = core.instance("home")
     for app in ("spoiled", "neighbour"):
         platform.apps.create(app, "test")
-        make_objects(core.connector, core.app(app).database.spec())
-    with core.session() as connection:
+        make_objects(home.connector, core.app(app).database.spec())
+    with home.session() as connection:
         connection.execute("CREATE ROLE stranger LOGIN")
-    bench = Bench(core.connector, core.loop, "spoiled", core.app("neighbour").database.spec())
+    bench = Bench(home.connector, home.loop, "spoiled", core.app("neighbour").database.spec())
     bench.converge()
     bench.sound = bench.look_at_app()
     return bench
 
 
 def test_a_database_fresh_from_template0_is_as_the_diff_believes(platform: Platform) -> None:
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         connection.execute("CREATE DATABASE fresh TEMPLATE template0 ENCODING 'UTF8'")
         try:
-            with platform._core.connector.connect("fresh") as inside:
-                assert observe_inside(inside, ["x"], "y") == fresh_inside(platform._core.server)
+            with platform._core.instance("home").connector.connect("fresh") as inside:
+                assert observe_inside(inside, ["x"], "y") == fresh_inside(platform._core.instance("home").server)
         finally:
             connection.execute("DROP DATABASE fresh")
 
@@ -85,31 +86,31 @@ def test_from_any_mangled_state_the_next_plan_is_empty_and_nothing_else_was_touc
 
 
 def test_a_role_in_the_way_is_never_taken_over(platform: Platform) -> None:
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         connection.execute("CREATE ROLE inway_owner NOLOGIN")
     with pytest.raises(Exception, match='role "inway_owner" already exists') as caught:
         platform.apps.create("inway", "test")
     assert caught.value.code == "name_in_use"  # type: ignore[attr-defined]
     assert "inway" not in [summary.app for summary in platform.apps.list()]
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         connection.execute("DROP ROLE inway_owner")
     assert platform.apps.create("inway", "test").database == "inway_db"
 
 
 def test_a_role_that_was_dropped_and_made_anew_is_not_ours(platform: Platform) -> None:
     platform.apps.create("renewed", "test")
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         connection.execute("DROP ROLE renewed_readonly_2")
         connection.execute("CREATE ROLE renewed_readonly_2 SUPERUSER")
     with pytest.raises(Exception, match="is not the one that howdah made") as caught:
-        platform.apps.repair("renewed", "test")
+        platform.repairs.repair("renewed", "test")
     assert caught.value.code == "identity_changed"  # type: ignore[attr-defined]
 
 
 def test_a_lost_database_is_not_replaced_by_an_empty_one(platform: Platform) -> None:
     platform.apps.create("lost", "test")
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         connection.execute("DROP DATABASE lost_db WITH (FORCE)")
     with pytest.raises(Exception, match="is gone"):
-        platform.apps.repair("lost", "test")
+        platform.repairs.repair("lost", "test")
     assert [s.state for s in platform.apps.list() if s.app == "lost"] == ["missing"]

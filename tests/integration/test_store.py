@@ -15,10 +15,10 @@ TWO = Migration(2, "two", b"CREATE TABLE two (id int)")
 
 @pytest.fixture
 def empty(platform: Platform) -> Connection:  # type: ignore[misc]
-    with platform._core.session() as connection:
+    with platform._core.instance("home").session() as connection:
         connection.execute("CREATE DATABASE migrated TEMPLATE template0")
         try:
-            with platform._core.connector.connect("migrated") as inside:
+            with platform._core.instance("home").connector.connect("migrated") as inside:
                 inside.execute("SET search_path = public")
                 yield inside
         finally:

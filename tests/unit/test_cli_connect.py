@@ -18,15 +18,27 @@ class Door:
         self._logins = logins or (("myapp_user", "owner"), ("myapp_user_2", "owner"), ("myapp_readonly", "readonly"))
 
     def get(self, path: str) -> dict[str, Any]:
-        if path == "/instance":
+        if path == "/instances/home":
             return {"host": self._host, "port": 5433, "tls": True}
         assert path == "/apps/myapp"
         details = [
-            {"login": login, "access": access, "connection_limit": 30 if access == "owner" else -1}
+            {
+                "login": login,
+                "access": access,
+                "connection_limit": 30 if access == "owner" else -1,
+                "database": "myapp_db",
+                "purpose": "main",
+            }
             for login, access in sorted(self._logins)
         ]
         logins = [login for login, _ in self._logins]
-        return {"app": "myapp", "database": "myapp_db", "logins": logins, "login_details": details}
+        return {
+            "app": "myapp",
+            "instance": "home",
+            "database": "myapp_db",
+            "logins": logins,
+            "login_details": details,
+        }
 
 
 def client(*args: Any, **options: Any) -> Client:

@@ -31,9 +31,11 @@ CREATED: dict[str, Any] = {
     "app": "myapp",
     "database": "myapp_db",
     "logins": [
-        {"name": "myapp_user", "access": "owner", "url": OWNER},
-        {"name": "myapp_readonly", "access": "readonly", "url": READ},
+        {"name": "myapp_user", "access": "owner", "url": OWNER, "purpose": "main"},
+        {"name": "myapp_readonly", "access": "readonly", "url": READ, "purpose": "main"},
     ],
+    "instance": "home",
+    "databases": ["myapp_db"],
     "resumed": False,
     "notices": [],
 }
@@ -215,7 +217,10 @@ def test_create_prints_lines_to_pipe(door: Door, capsys: pytest.CaptureFixture[s
     assert captured.out == f"DATABASE_URL={OWNER}\nDATABASE_URL_READONLY={READ}\n"
     assert f"howdah --home {door.home.root} psql myapp" in captured.err
     assert "s3cret" not in captured.err
-    assert (door.requests[0].path, door.requests[0].body) == ("/api/v1/apps", {"app": "myapp"})
+    assert (door.requests[0].path, door.requests[0].body) == (
+        "/api/v1/apps",
+        {"app": "myapp", "instance": None, "databases": []},
+    )
     assert door.run("create", "myapp", "-o", "env") == 0
     env = capsys.readouterr()
     assert (env.out, env.err) == (captured.out, "")
@@ -307,7 +312,10 @@ def test_password_of_the_readonly_login(door: Door, capsys: pytest.CaptureFixtur
 
 LOGIN = {
     "login": "myapp_user",
+    "instance": "home",
     "app": "myapp",
+    "database": "myapp_db",
+    "purpose": "main",
     "access": "owner",
     "attributes": [],
     "member_of": ["myapp_db", "myapp_owner"],
@@ -317,24 +325,34 @@ LOGIN = {
     "password_changed_at": None,
     "open_sessions": 3,
 }
-APP = {
-    "app": "myapp",
+DATABASE = {
     "database": "myapp_db",
+    "purpose": "main",
     "size_bytes": None,
     "connections": 3,
     "connection_limit": 50,
     "logins": ["myapp_user", "myapp_readonly"],
     "state": "ready",
-    "created_at": "2026-11-22T19:57:03+00:00",
 }
-DETAILS = {
-    **APP,
+APP = {
+    **{key: value for key, value in DATABASE.items() if key != "purpose"},
+    "app": "myapp",
+    "instance": "home",
+    "created_at": "2026-11-22T19:57:03+00:00",
+    "databases": [DATABASE],
+}
+FACTS = {
     "owner": "howdah",
     "encoding": "UTF8",
     "locale": "C.UTF-8",
     "settings": [{"login": None, "name": "work_mem", "value": "4MB", "everywhere": False}],
     "extensions": [{"name": "citext", "version": "1.6", "schema": "public"}],
     "last_activity": None,
+}
+DETAILS = {
+    **APP,
+    **FACTS,
+    "databases": [{**DATABASE, **FACTS}],
     "login_details": [LOGIN],
     "drift": [],
 }
@@ -466,7 +484,7 @@ def test_psql_gets_its_login_in_a_file_that_goes(door: Door, psql: Path) -> None
         ("POST", "/api/v1/apps/myapp/sessions"),
         ("DELETE", "/api/v1/apps/myapp/sessions/howdah_x_1"),
     ]
-    assert door.requests[0].body == {"access": "readonly"}
+    assert door.requests[0].body == {"access": "readonly", "database": "main"}
 
 
 def test_psql_ends_well_when_told_to_end(door: Door, psql: Path) -> None:

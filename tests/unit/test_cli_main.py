@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from howdah.cli import apps, instance, main, psql
+from howdah.cli import apps, main, psql, server
 from howdah.domain.errors import HowdahError
 
 COMMANDS = [str(command.name) for commands in main.SECTIONS.values() for command in commands]
@@ -202,12 +202,12 @@ def test_daemon_options() -> None:
         "allow_plaintext": True,
         "tls_cert": None,
     }
-    assert instance.daemon_options(given) == [
+    assert server.daemon_options(given) == [
         *("--port", "5433", "--bind", "::1", "--bind", "10.0.0.1", "--data", str(Path.cwd() / "pg")),
         *("--public-host", "db.example.com", "--allow-plaintext"),
     ]
-    assert instance.daemon_options({"port": None, "bind": (), "allow_plaintext": None}) == []
-    assert instance.daemon_options({"allow_plaintext": False, "tls_cert": ""}) == [
+    assert server.daemon_options({"port": None, "bind": (), "allow_plaintext": None}) == []
+    assert server.daemon_options({"allow_plaintext": False, "tls_cert": ""}) == [
         "--no-allow-plaintext",
         "--tls-cert",
         "",

@@ -33,6 +33,8 @@ CHANGES = {
     Permission.SESSION_END,
     Permission.TOKEN_CREATE,
     Permission.TOKEN_REVOKE,
+    Permission.INSTANCE_ADD,
+    Permission.INSTANCE_REMOVE,
 }
 # Never an app's own business, whatever it is about.
 PLATFORM = {
@@ -41,6 +43,9 @@ PLATFORM = {
     Permission.TOKEN_CREATE,
     Permission.TOKEN_LIST,
     Permission.TOKEN_REVOKE,
+    Permission.INSTANCE_ADD,
+    Permission.INSTANCE_LIST,
+    Permission.INSTANCE_REMOVE,
 }
 
 

@@ -1,25 +1,34 @@
 """Apps: create, list, look at, repair."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, BackgroundTasks
 from pydantic import BaseModel, Field
 
-from howdah.api.dependencies import AppName, IdempotencyKey, NewAppName, PlatformDependency
+from howdah.api.dependencies import AppName, IdempotencyKey, NewAppName, PlatformDependency, Text
 from howdah.api.permission import Asking, may
 from howdah.api.problems import problems
 from howdah.domain.names import RULE
 from howdah.domain.permissions import Permission
+from howdah.domain.specs import Purpose
 from howdah.domain.views import AppInfo, AppSummary, CreatedApp, RepairedApp
 
 router = APIRouter(prefix="/apps", tags=["apps"])
 
 
+Purposes = Annotated[
+    list[Literal[Purpose.TEST, Purpose.SHADOW]],
+    Field(max_length=2, description="Databases besides the main one, for frameworks that need them"),
+]
+
+
 class NewApp(BaseModel):
     app: NewAppName = Field(description=RULE, examples=["myapp"])
+    instance: Text | None = Field(None, max_length=80, description="Where it is made; default: howdah's own server")
+    databases: Purposes = []
 
 
-@router.post("", status_code=201, responses=problems(409))
+@router.post("", status_code=201, responses=problems(404, 409))
 def create_app(
     new: NewApp,
     platform: PlatformDependency,
@@ -27,10 +36,13 @@ def create_app(
     after: BackgroundTasks,
     key: IdempotencyKey = None,
 ) -> CreatedApp:
-    """Make an app's database and logins. The URLs carry new passwords and are shown this once."""
-    created = platform.apps.create(new.app, asking.actor, key)
+    """Make an app's databases and logins, or add databases to one that is there.
+
+    The URLs carry new passwords and are shown this once.
+    """
+    created = platform.apps.create(new.app, asking.actor, key, instance=new.instance, purposes=new.databases)
     # Runs when the answer has been sent: until then a repeated create mints again.
-    after.add_task(platform.apps.delivered, new.app)
+    after.add_task(platform.apps.delivered, created)
     return created
 
 
@@ -61,4 +73,4 @@ def repair_app(
     adopt = wanted is not None and wanted.adopt
     if adopt:
         asking.must(Permission.APP_ADOPT)
-    return platform.apps.repair(app, asking.actor, adopt=adopt)
+    return platform.repairs.repair(app, asking.actor, adopt=adopt)

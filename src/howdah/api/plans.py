@@ -3,9 +3,10 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from howdah.api.dependencies import AppNameInBody, PlatformDependency
+from howdah.api.apps import Purposes
+from howdah.api.dependencies import AppNameInBody, PlatformDependency, Text
 from howdah.api.permission import Asking, may
 from howdah.api.problems import problems
 from howdah.domain.permissions import Permission
@@ -17,6 +18,8 @@ router = APIRouter(prefix="/plans", tags=["plans"])
 class PlanRequest(BaseModel):
     app: AppNameInBody
     change: Literal["create", "repair"] = "create"
+    instance: Text | None = Field(None, max_length=80, description="For create: where")
+    databases: Purposes = []
 
 
 @router.post("", responses=problems(404, 409))
@@ -26,6 +29,6 @@ def plan(
     """The statements that create or repair would run now; secrets are masked."""
     if request.change == "repair":
         asking.about(request.app)
-        return platform.apps.plan_repair(request.app)
+        return platform.repairs.plan(request.app)
     asking.must(Permission.APP_CREATE)
-    return platform.apps.plan_create(request.app)
+    return platform.apps.plan_create(request.app, instance=request.instance, purposes=request.databases)

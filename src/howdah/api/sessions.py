@@ -9,7 +9,7 @@ from howdah.api.dependencies import AppName, PlatformDependency, Text
 from howdah.api.permission import Asking, may
 from howdah.api.problems import problems
 from howdah.domain.permissions import Permission
-from howdah.domain.specs import Access
+from howdah.domain.specs import Access, Purpose
 from howdah.domain.views import ShortLivedSession
 
 router = APIRouter(prefix="/apps/{app}/sessions", tags=["sessions"])
@@ -17,6 +17,7 @@ router = APIRouter(prefix="/apps/{app}/sessions", tags=["sessions"])
 
 class NewSession(BaseModel):
     access: Access = Access.OWNER
+    database: Purpose = Purpose.MAIN
 
 
 @router.post("", status_code=201, responses=problems(404, 409))
@@ -27,7 +28,9 @@ def open_session(
     asking: Annotated[Asking, may(Permission.SESSION_OPEN)],
 ) -> ShortLivedSession:
     """Make a login that lives until it is ended, unused for a minute, or 12 hours old."""
-    return platform.sessions.open(app, wanted.access, asking.actor, remote=asking.caller.remote)
+    return platform.sessions.open(
+        app, wanted.access, asking.actor, purpose=wanted.database, remote=asking.caller.remote
+    )
 
 
 @router.delete("/{login}", status_code=204, responses=problems(404, 409))

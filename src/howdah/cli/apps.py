@@ -10,9 +10,11 @@ import click
 from howdah.cli import render
 from howdah.cli.client import url_path
 from howdah.cli.delivery import deliver, env_file, env_option, refuse_to_lose, with_urls
-from howdah.cli.here import Here, app_argument, output_option
+from howdah.cli.here import Here, app_argument, complete_instance, output_option
 from howdah.cli.logins import show_logins
 from howdah.cli.render import Column, say, share, show_json, show_notices, show_table, size, when, words
+from howdah.domain.names import HOME_INSTANCE
+from howdah.domain.specs import Purpose
 
 _EXAMPLES = """\b
 Examples:
@@ -26,30 +28,50 @@ Examples:
 @click.command(epilog=_EXAMPLES)
 @click.argument("app")
 @env_option
+@click.option(
+    "--instance",
+    metavar="NAME",
+    shell_complete=complete_instance,
+    help="Make it on this server (`howdah instance list`).  [default: howdah's own]",
+)
+@click.option("--test-db", is_flag=True, help="Also a database for tests, with a login of its own.")
+@click.option("--shadow-db", is_flag=True, help="Also a shadow database, as Prisma's migrations want one.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, one SQL statement a line, and change nothing.")
 @output_option("table", "json", "env")
 @click.pass_obj
-def create(here: Here, app: str, env: Path | None, dry_run: bool, output: str) -> None:
+def create(
+    here: Here,
+    app: str,
+    env: Path | None,
+    instance: str | None,
+    test_db: bool,
+    shadow_db: bool,
+    dry_run: bool,
+    output: str,
+) -> None:
     """Create an app: its database, and logins for it.
 
     APP gets the database APP_db, the login APP_user that owns it, and APP_readonly that sees every table and
-    changes none. Their URLs are shown this once.
+    changes none. Their URLs are shown this once. A test or shadow database can be added later with the same words.
     """
     client = here.client()
+    databases = [str(p) for p, asked in ((Purpose.TEST, test_db), (Purpose.SHADOW, shadow_db)) if asked]
+    wanted = {"app": app, "instance": instance, "databases": databases}
     if dry_run:
-        _show_plan(client.post("/plans", {"app": app, "change": "create"}, changes=False), output)
+        _show_plan(client.post("/plans", {**wanted, "change": "create"}, changes=False), output)
         return
     with env_file(env) as target:
         refuse_to_lose(client, app, target)
         try:
-            answer = with_urls(client, client.post("/apps", {"app": app}))
+            answer = with_urls(client, client.post("/apps", wanted))
         except KeyboardInterrupt:
             say(f"howdah may go on creating {app}. `{here.command(f'password {app}')}` mints a URL for it.")
             raise
         if output == "table":
             names = " and ".join(f"{login['name']} ({login['access']})" for login in answer["logins"])
             verb = "Finished what an earlier run began" if answer.get("resumed") else "Created"
-            say(f"{verb}: database {answer['database']} with logins {names}.")
+            databases_ = "database" if len(answer["databases"]) == 1 else "databases"
+            say(f"{verb}: {databases_} {', '.join(answer['databases'])} with logins {names}.")
         if output != "json":
             show_notices(answer.get("notices"))
         deliver(answer, output, target)
@@ -116,8 +138,10 @@ def list_apps(here: Here, output: str) -> None:
     if not apps:
         say(f"There is no app yet. Create one: {here.command('create myapp')}")
         return
+    elsewhere = any(app["instance"] != HOME_INSTANCE for app in apps)
     columns = [
         Column("APP"),
+        *([Column("INSTANCE")] if elsewhere else []),
         Column("DATABASE"),
         Column("SIZE", right=True),
         Column("CONNECTIONS", right=True),
@@ -128,14 +152,16 @@ def list_apps(here: Here, output: str) -> None:
     rows = [
         [
             app["app"],
-            app["database"],
-            size(app["size_bytes"]),
-            share(app["connections"], app["connection_limit"]),
-            words(app["logins"]),
-            app["state"],
+            *([app["instance"]] if elsewhere else []),
+            database["database"],
+            size(database["size_bytes"]),
+            share(database["connections"], database["connection_limit"]),
+            words(database["logins"]),
+            database["state"],
             when(app["created_at"]),
         ]
         for app in apps
+        for database in app["databases"]
     ]
     show_table(columns, rows)
 
@@ -153,34 +179,58 @@ def info(here: Here, app: str, output: str) -> None:
     render.show_facts(
         [
             ("App", answer["app"]),
-            ("Database", answer["database"]),
-            ("State", answer["state"]),
-            ("Owner", answer["owner"] or "-"),
-            ("Size", size(answer["size_bytes"])),
-            ("Connections", share(answer["connections"], answer["connection_limit"])),
-            ("Encoding", answer["encoding"] or "-"),
-            ("Locale", answer["locale"] or "-"),
+            *([("Instance", answer["instance"])] if answer["instance"] != HOME_INSTANCE else []),
+            *_facts(answer["databases"][0]),
             ("Created", when(answer["created_at"])),
             ("Last activity", when(answer["last_activity"])),
         ]
     )
+    for database in answer["databases"][1:]:
+        render.show_heading(f"For {database['purpose']}")
+        render.show_facts([*_facts(database), ("Last activity", when(database["last_activity"]))])
     if answer["login_details"]:
         render.show_heading("Logins")
         show_logins(answer["login_details"], with_app=False)
-    if answer["settings"]:
-        render.show_heading("Settings")
-        columns = [Column("NAME"), Column("VALUE"), Column("FOR")]
-        everywhere = {True: ", in every database", False: ""}
-        rows = [
-            [s["name"], s["value"], (s["login"] or "the database") + everywhere[s["everywhere"]]]
-            for s in answer["settings"]
-        ]
-        show_table(columns, rows)
-    if answer["extensions"]:
-        render.show_heading("Extensions")
-        columns = [Column("NAME"), Column("VERSION"), Column("SCHEMA")]
-        show_table(columns, [[e["name"], e["version"], e["schema"]] for e in answer["extensions"]])
+    _show_settings(answer["databases"])
+    _show_extensions(answer["databases"])
     if answer["drift"]:
         what = "\n".join(f"  {render.printable(description)}" for description in answer["drift"][:10])
         more = f"\n  … and {len(answer['drift']) - 10} more" if len(answer["drift"]) > 10 else ""
         say(f"Drift: this differs from what is wanted (`{here.command(f'repair {app} --dry-run')}`)\n{what}{more}")
+
+
+def _facts(database: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("Database", database["database"]),
+        ("State", database["state"]),
+        ("Owner", database["owner"] or "-"),
+        ("Size", size(database["size_bytes"])),
+        ("Connections", share(database["connections"], database["connection_limit"])),
+        ("Encoding", database["encoding"] or "-"),
+        ("Locale", database["locale"] or "-"),
+    ]
+
+
+def _show_settings(databases: list[dict[str, Any]]) -> None:
+    everywhere = {True: ", in every database", False: ""}
+    rows = [
+        [s["name"], s["value"], (s["login"] or database["database"]) + everywhere[s["everywhere"]]]
+        for database in databases
+        for s in database["settings"]
+    ]
+    if rows:
+        render.show_heading("Settings")
+        show_table([Column("NAME"), Column("VALUE"), Column("FOR")], rows)
+
+
+def _show_extensions(databases: list[dict[str, Any]]) -> None:
+    several = len(databases) > 1
+    rows = [
+        [e["name"], e["version"], e["schema"], *([database["database"]] if several else [])]
+        for database in databases
+        for e in database["extensions"]
+    ]
+    if rows:
+        render.show_heading("Extensions")
+        titles = ["NAME", "VERSION", "SCHEMA", *(["DATABASE"] if several else [])]
+        show_table([Column(title) for title in titles], rows)

@@ -18,7 +18,13 @@ from howdah.domain.errors import HowdahError
 if TYPE_CHECKING:
     from howdah.cli.client import Client
 
-_VARIABLES = {"owner": "DATABASE_URL", "readonly": "DATABASE_URL_READONLY"}
+# By access and the database's purpose; the names that Prisma and others look for.
+_VARIABLES = {
+    ("owner", "main"): "DATABASE_URL",
+    ("readonly", "main"): "DATABASE_URL_READONLY",
+    ("owner", "test"): "TEST_DATABASE_URL",
+    ("owner", "shadow"): "SHADOW_DATABASE_URL",
+}
 _MINTS = 3
 
 env_option = click.option(
@@ -45,10 +51,11 @@ def refuse_to_lose(client: Client, app: str, target: EnvFile | None) -> None:
     users = {url.username: url for url in present if url.scheme in ("postgresql", "postgres") and url.username}
     if target is None or not users:
         return
-    instance = client.get("/instance")
     for login in client.get("/logins"):
         url = users.get(login["login"])
-        if url is None or login["app"] in (None, app) or url.port not in (None, instance["port"]):
+        if url is None or login["app"] in (None, app):
+            continue
+        if url.port not in (None, client.get(url_path("instances", login["instance"]))["port"]):
             continue
         raise HowdahError(
             "env_file",
@@ -58,14 +65,15 @@ def refuse_to_lose(client: Client, app: str, target: EnvFile | None) -> None:
         )
 
 
-def variable_of(access: str) -> str:
-    """The environment variable for the URL of a login; the owner's is DATABASE_URL."""
-    return _VARIABLES.get(access) or f"DATABASE_URL_{access.upper()}"
+def variable_of(access: str, purpose: str = "main") -> str:
+    """The environment variable for the URL of a login; the owner's of the main database is DATABASE_URL."""
+    prefix = "" if purpose == "main" else f"{purpose.upper()}_"
+    return _VARIABLES.get((access, purpose)) or f"{prefix}DATABASE_URL_{access.upper()}"
 
 
 def assignments(logins: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Variable names and URLs."""
-    return {variable_of(login["access"]): login["url"] for login in logins}
+    return {variable_of(login["access"], login["purpose"]): login["url"] for login in logins}
 
 
 def with_urls(client: Client, answer: dict[str, Any]) -> dict[str, Any]:

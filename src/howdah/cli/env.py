@@ -22,7 +22,7 @@ def env(here: Here, app: str, output: str) -> None:
     """
     lines: dict[str, str] = {}
     for place in places(here.client(), app):
-        lines.setdefault(variable_of(place.access), place.url)
+        lines.setdefault(variable_of(place.access, place.purpose), place.url)
     if output == "json":
         show_json(lines)
         return

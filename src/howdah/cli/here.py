@@ -15,6 +15,7 @@ from howdah.cli.client import ANSWER_TIMEOUT, PAUSES, Client
 from howdah.cli.remote import find_remote
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home, default_home
+from howdah.domain.specs import Purpose
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -77,6 +78,27 @@ def complete_app(ctx: click.Context, _param: click.Parameter, incomplete: str) -
     except HowdahError:
         return []
     return [app["app"] for app in apps if app["app"].startswith(incomplete)]
+
+
+def complete_instance(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of instances, likewise."""
+    here = find_here(ctx.find_root().params.get("home"))
+    try:
+        instances = here.client(timeout=2, attempts=1).get("/instances")
+    except HowdahError:
+        return []
+    return [each["name"] for each in instances if each["name"].startswith(incomplete)]
+
+
+def database_option() -> Callable[[Command], Command]:
+    """`--database`: which of an app's databases."""
+    return click.option(
+        "--database",
+        type=click.Choice([str(purpose) for purpose in Purpose]),
+        default=str(Purpose.MAIN),
+        show_default=True,
+        help="Which of the app's databases.",
+    )
 
 
 def app_argument(*, required: bool = True) -> Callable[[Command], Command]:

@@ -36,9 +36,11 @@ def show_logins(logins: Sequence[dict[str, Any]], *, with_app: bool) -> None:
     """The table of logins, for `logins` and for `info`."""
     attributes = any(login["attributes"] for login in logins)
     valid_until = any(login["valid_until"] for login in logins)
+    elsewhere = with_app and any(login["instance"] != logins[0]["instance"] for login in logins)
     columns = [
         Column("LOGIN"),
         *([Column("APP")] if with_app else []),
+        *([Column("INSTANCE")] if elsewhere else []),
         Column("ACCESS"),
         Column("MEMBER OF", listing=True),
         *([Column("ATTRIBUTES", listing=True)] if attributes else []),
@@ -50,6 +52,7 @@ def show_logins(logins: Sequence[dict[str, Any]], *, with_app: bool) -> None:
         [
             login["login"],
             *([login["app"] or "-"] if with_app else []),
+            *([login["instance"]] if elsewhere else []),
             login["access"] or "-",
             words(login["member_of"]),
             *([words(login["attributes"])] if attributes else []),

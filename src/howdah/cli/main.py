@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 import howdah
-from howdah.cli import apps, connect, env, instance, logins, logs, operations, psql, tables, tokens
+from howdah.cli import apps, connect, env, instances, logins, logs, operations, psql, server, tables, tokens
 from howdah.cli.here import find_here
 from howdah.cli.render import show_error
 from howdah.domain.errors import HowdahError
@@ -21,10 +21,11 @@ INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
-    "The server": (instance.up, instance.down, instance.status, logs.logs),
+    "The server": (server.up, server.down, server.status, logs.logs),
     "Apps": (apps.create, apps.list_apps, apps.info, apps.repair, tables.tables, psql.psql),
     "Clients": (connect.connect, env.env),
     "Logins": (logins.logins, logins.password),
+    "Other servers": (instances.instance,),
     "From elsewhere": (tokens.token,),
     "howdah's work": (operations.operations,),
 }

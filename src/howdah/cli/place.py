@@ -28,6 +28,7 @@ class Place:
     login: str
     access: str
     limit: int
+    purpose: str = "main"
 
     @property
     def url(self) -> str:
@@ -38,18 +39,19 @@ class Place:
 def places(client: Client, app: str) -> list[Place]:
     """The way of each of the app's own logins, in their order: the owner's is the first."""
     info = client.get(url_path("apps", app))
-    instance = client.get("/instance")
+    instance = client.get(url_path("instances", info["instance"]))
     details: dict[str, dict[str, Any]] = {each["login"]: each for each in info["login_details"]}
     return [
         Place(
             app=info["app"],
-            database=info["database"],
+            database=details[login]["database"],
             host=instance["host"],
             port=instance["port"],
             tls=instance["tls"],
             login=login,
             access=details[login]["access"],
             limit=details[login]["connection_limit"],
+            purpose=details[login]["purpose"],
         )
         for login in info["logins"]
         if login in details
@@ -57,8 +59,8 @@ def places(client: Client, app: str) -> list[Place]:
 
 
 def place_of(client: Client, app: str, access: str) -> Place:
-    """The way of the app's login of that access. Raises HowdahError `login_not_found`."""
+    """The way of the app's login of that access to its main database. Raises HowdahError `login_not_found`."""
     for place in places(client, app):
-        if place.access == access:
+        if place.access == access and place.purpose == "main":
             return place
     raise HowdahError("login_not_found", f"{app} has no {access} login", hint=f"See `howdah logins {app}`.")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from howdah.cli.client import url_path
-from howdah.cli.here import Here, app_argument
+from howdah.cli.here import Here, app_argument, database_option
 from howdah.cli.render import warn
 from howdah.domain.errors import HowdahError
 
@@ -40,12 +40,13 @@ Examples:
 """
 
 
-@click.command(epilog=_EXAMPLES, options_metavar="[--readonly]")
+@click.command(epilog=_EXAMPLES, options_metavar="[--readonly] [--database NAME]")
 @app_argument()
 @click.option("--readonly", is_flag=True, help="See every table, change none.")
+@database_option()
 @click.argument("args", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGS]")
 @click.pass_context
-def psql(ctx: click.Context, app: str, readonly: bool, args: tuple[str, ...]) -> None:
+def psql(ctx: click.Context, app: str, readonly: bool, database: str, args: tuple[str, ...]) -> None:
     """Open psql in APP's database, as its owner or read-only.
 
     Your own psql runs, with a login that is made for this session and goes with it. ARGS after -- are psql's.
@@ -53,7 +54,7 @@ def psql(ctx: click.Context, app: str, readonly: bool, args: tuple[str, ...]) ->
     here: Here = ctx.obj
     find_psql(here.home)
     with Signals() as signals:
-        session = _open_session(here, app, "readonly" if readonly else "owner")
+        session = _open_session(here, app, "readonly" if readonly else "owner", database)
         with ExitStack() as afterwards:
             afterwards.callback(_close_session, here, app, session)
             file = _place(here, session, afterwards)
@@ -145,10 +146,11 @@ def _place(here: Here, session: Mapping[str, Any], afterwards: ExitStack) -> Pat
     return Path(afterwards.enter_context(tempfile.TemporaryDirectory(prefix="howdah-"))) / "service.conf"
 
 
-def _open_session(here: Here, app: str, access: str) -> dict[str, Any]:
+def _open_session(here: Here, app: str, access: str, database: str) -> dict[str, Any]:
     client = here.client()
+    wanted = {"access": access, "database": database}
     for _ in range(3):
-        session: dict[str, Any] = client.post(url_path("apps", app, "sessions"), {"access": access})
+        session: dict[str, Any] = client.post(url_path("apps", app, "sessions"), wanted)
         if session.get("password"):
             return session
         # The stored answer to a request sent twice: its password reached nobody.

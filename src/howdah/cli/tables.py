@@ -5,17 +5,21 @@ from __future__ import annotations
 import click
 
 from howdah.cli.client import url_path
-from howdah.cli.here import Here, app_argument, output_option
+from howdah.cli.here import Here, app_argument, database_option, output_option
 from howdah.cli.render import Column, number, say, show_json, show_table, size
+from howdah.domain.specs import Purpose
 
 
 @click.command()
 @app_argument()
+@database_option()
 @output_option("table", "json")
 @click.pass_obj
-def tables(here: Here, app: str, output: str) -> None:
+def tables(here: Here, app: str, database: str, output: str) -> None:
     """List the tables of APP: rows (the server's estimate) and size."""
-    answer = here.client().get(url_path("apps", app, "tables"))
+    answer = here.client().get(
+        url_path("apps", app, "tables") + ("" if database == Purpose.MAIN else f"?database={database}")
+    )
     if output == "json":
         show_json(answer)
         return

@@ -21,6 +21,7 @@ from howdah.daemon.settings import ApiSettings
 from howdah.daemon.tcp import TcpDoor
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
+from howdah.domain.names import HOME_INSTANCE
 from howdah.instances.embedded import EmbeddedServer
 from howdah.instances.files import disk_errors
 from howdah.instances.layout import make_root
@@ -80,7 +81,7 @@ class ControlPlane:
         deadline = time.monotonic() + LONGEST_WAIT
         told = False
         while not lock.take():
-            instance = ask(self._home.api_socket, "/api/v1/instance")
+            instance = ask(self._home.api_socket, f"/api/v1/instances/{HOME_INSTANCE}")
             process = holder(self._home.control_pid)
             if instance is not None and process is not None:
                 self._refuse_other_settings()
@@ -151,7 +152,7 @@ class ControlPlane:
             self._serving = True
             if self._stop.is_set():
                 raise Stopped
-            instance = asdict(platform.instance_info())
+            instance = asdict(platform.instances.show(HOME_INSTANCE))
             # From here on PostgreSQL outlives us.
             undo.pop_all()
         log.info("ready", pid=os.getpid())

@@ -33,6 +33,8 @@ CODES: dict[str, Category] = {
     "idempotency_key_reused": INVALID,
     # what was asked for isn't there
     "app_not_found": NOT_FOUND,
+    "database_not_found": NOT_FOUND,
+    "instance_not_found": NOT_FOUND,
     "login_not_found": NOT_FOUND,
     "session_not_found": NOT_FOUND,
     "operation_not_found": NOT_FOUND,
@@ -42,6 +44,8 @@ CODES: dict[str, Category] = {
     # something stands in the way
     "app_exists": CONFLICT,
     "token_exists": CONFLICT,
+    "instance_exists": CONFLICT,
+    "instance_in_use": CONFLICT,
     "name_in_use": CONFLICT,
     "identity_changed": CONFLICT,
     "database_invalid": CONFLICT,
@@ -49,6 +53,9 @@ CODES: dict[str, Category] = {
     "busy": CONFLICT,
     "already_running": CONFLICT,
     "settings_differ": CONFLICT,
+    # a server that was named is none that howdah can work on
+    "instance_unreachable": Category(6, 409),
+    "instance_unsuitable": CONFLICT,
     # howdah won't
     "plaintext_refused": REFUSED,
     "permission_denied": REFUSED,

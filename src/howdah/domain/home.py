@@ -60,6 +60,10 @@ class Home:
     def secrets(self) -> Path:
         return self.root / "secrets"
 
+    def admin_password(self, instance: str) -> Path:
+        """The password file (libpq's format, mode 0600) of the admin of an adopted instance."""
+        return self.secrets / f"{instance}.pgpass"
+
     @property
     def tls(self) -> Path:
         return self.root / "tls"

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from howdah.domain.errors import HowdahError
+from howdah.domain.specs import Purpose
 
 MAX_APP_NAME_BYTES = 40
 _APP_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -18,6 +19,9 @@ RULE = (
     "An app's name begins with a letter, has lower-case letters, digits and single underscores between them, "
     f"at most {MAX_APP_NAME_BYTES} characters, and doesn't begin with howdah or pg_."
 )
+
+# The instance whose server howdah runs itself.
+HOME_INSTANCE = "home"
 
 # Short-lived and prepared roles of howdah's own; an app's name can't begin so.
 OWN_PREFIX = "howdah_x_"
@@ -71,14 +75,15 @@ class DatabaseNames:
         return self.database
 
 
-def names_for(app: str) -> DatabaseNames:
-    """Names for the first database of `app`; raises HowdahError `invalid_name`."""
+def names_for(app: str, purpose: Purpose = Purpose.MAIN) -> DatabaseNames:
+    """Names for a new database of `app`; raises HowdahError `invalid_name`."""
     check_app_name(app)
+    stem = app if purpose is Purpose.MAIN else f"{app}_{purpose}"
     return DatabaseNames(
-        database=f"{app}_db",
-        owner=f"{app}_owner",
-        readwrite=f"{app}_rw",
-        readonly=f"{app}_ro",
-        user_logins=(f"{app}_user", f"{app}_user_2"),
-        readonly_logins=(f"{app}_readonly", f"{app}_readonly_2"),
+        database=f"{stem}_db",
+        owner=f"{stem}_owner",
+        readwrite=f"{stem}_rw",
+        readonly=f"{stem}_ro",
+        user_logins=(f"{stem}_user", f"{stem}_user_2"),
+        readonly_logins=(f"{stem}_readonly", f"{stem}_readonly_2"),
     )

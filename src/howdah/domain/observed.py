@@ -4,7 +4,7 @@ PUBLIC is the empty string wherever a grantee stands: no role can be called that
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 PUBLIC = ""
@@ -139,3 +139,31 @@ class ObservedDatabase:
     inside: InsideState | None
     elsewhere: Mapping[str, Grants]
     dependents: Mapping[str, frozenset[str]]
+
+    def without(self, roles: frozenset[str]) -> "ObservedDatabase":
+        """The same with nothing in it that `roles` own (but for schema public), hold, granted or are members of."""
+        if not roles:
+            return self
+
+        def others(grants: Grants) -> Grants:
+            return frozenset(g for g in grants if not roles & {g.grantee, g.grantor})
+
+        inside = self.inside
+        if inside is not None:
+            inside = replace(
+                inside,
+                objects=tuple(
+                    replace(o, grants=others(o.grants))
+                    for o in inside.objects
+                    if o.owner not in roles or o.identity == "public"
+                ),
+                default_privileges=tuple(
+                    replace(d, grants=others(d.grants)) for d in inside.default_privileges if d.creator not in roles
+                ),
+            )
+        return replace(
+            self,
+            memberships=frozenset(m for m in self.memberships if not roles & {m.role, m.member, m.grantor}),
+            database=self.database and replace(self.database, grants=others(self.database.grants)),
+            inside=inside,
+        )

@@ -61,7 +61,10 @@ class Permission(StrEnum):
 
     HEALTH = "health.show"
     SCHEMA = "schema.show"
-    INSTANCE = "instance.show"
+    INSTANCE_ADD = "instance.add"
+    INSTANCE_LIST = "instance.list"
+    INSTANCE_SHOW = "instance.show"
+    INSTANCE_REMOVE = "instance.remove"
     APP_CREATE = "database.create"
     APP_LIST = "app.list"
     APP_SHOW = "app.show"
@@ -100,7 +103,10 @@ class _Row:
 _TABLE: dict[Permission, _Row] = {
     Permission.HEALTH: _Row(read=True, app=Reach.YES, anybody=True),
     Permission.SCHEMA: _Row(read=True, app=Reach.YES),
-    Permission.INSTANCE: _Row(read=True, app=Reach.NARROWED),
+    Permission.INSTANCE_ADD: _Row(read=False, app=Reach.NO),
+    Permission.INSTANCE_LIST: _Row(read=True, app=Reach.NO),
+    Permission.INSTANCE_SHOW: _Row(read=True, app=Reach.NARROWED),
+    Permission.INSTANCE_REMOVE: _Row(read=False, app=Reach.NO),
     Permission.APP_CREATE: _Row(read=False, app=Reach.NO),
     Permission.APP_LIST: _Row(read=True, app=Reach.NARROWED),
     Permission.APP_SHOW: _Row(read=True, app=Reach.OWN),

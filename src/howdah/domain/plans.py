@@ -14,8 +14,8 @@ class Statement:
     `database` is where it runs, None for the instance's maintenance database. `secret` is the part of `sql`
     that nobody may see. `transactional` is False for what PostgreSQL refuses inside a transaction.
     `creates_role` and `creates_database` name what it brings into being, so that its OID can be recorded.
-    `about` is the login or group that it concerns, where it concerns just one. Without an `essential` one there
-    would be no app or no wall; others may be beyond an admin who is no superuser, and then they are reported.
+    `about` is the login or group that it concerns, where it concerns just one. What is beyond an admin who is no
+    superuser is reported; without an `essential` one there would be no app or no wall, and a create fails.
     """
 
     description: str

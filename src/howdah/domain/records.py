@@ -14,6 +14,7 @@ from howdah.domain.specs import (
     Access,
     DatabaseSpec,
     LoginSpec,
+    Purpose,
 )
 
 
@@ -45,11 +46,17 @@ class RoleRecord:
 
 @dataclass(frozen=True)
 class DatabaseRecord:
-    """A database of an app with its roles."""
+    """A database of an app with its roles.
+
+    `state` is `creating` or `ready`; `delivered` says that its URLs went out once.
+    """
 
     name: str
     roles: tuple[RoleRecord, ...]
     connection_limit: int
+    purpose: Purpose = Purpose.MAIN
+    state: str = "creating"
+    delivered: bool = False
     is_open: bool = True
     oid: int | None = None
     last_activity_at: datetime | None = None
@@ -100,12 +107,12 @@ class DatabaseRecord:
             raise stranger("database", app, self.name, self.oid)
 
 
-def new_database(app: str) -> DatabaseRecord:
-    """The first database of a new app: four groups, and two logins with an idle twin each.
+def new_database(app: str, purpose: Purpose = Purpose.MAIN) -> DatabaseRecord:
+    """A database of a new app: four groups, and two logins with an idle twin each.
 
-    Raises HowdahError `invalid_name`.
+    A test or shadow database has nothing to read: it gets no read-only login. Raises HowdahError `invalid_name`.
     """
-    names = names_for(app)
+    names = names_for(app, purpose)
     groups = {
         RoleKind.GATE: names.gate,
         RoleKind.OWNER: names.owner,
@@ -113,10 +120,10 @@ def new_database(app: str) -> DatabaseRecord:
         RoleKind.READONLY: names.readonly,
     }
     logins = []
-    for access, (first, twin) in (
-        (Access.OWNER, names.user_logins),
-        (Access.READONLY, names.readonly_logins),
-    ):
+    wanted = {Access.OWNER: names.user_logins, Access.READONLY: names.readonly_logins}
+    if purpose is not Purpose.MAIN:
+        del wanted[Access.READONLY]
+    for access, (first, twin) in wanted.items():
         limit = DEFAULT_CONNECTION_LIMITS[access]
         logins.append(RoleRecord(first, RoleKind.LOGIN, access=access, enabled=True, connection_limit=limit))
         logins.append(RoleRecord(twin, RoleKind.LOGIN, access=access, connection_limit=limit, twin_of=first))
@@ -124,6 +131,7 @@ def new_database(app: str) -> DatabaseRecord:
         name=names.database,
         roles=(*(RoleRecord(name, kind) for kind, name in groups.items()), *logins),
         connection_limit=DEFAULT_DATABASE_CONNECTION_LIMIT,
+        purpose=purpose,
     )
 
 
@@ -164,28 +172,43 @@ def name_in_use(what: str, name: str) -> HowdahError:
 
 @dataclass(frozen=True)
 class AppRecord:
-    """An app. `state` is `creating` or `ready`; `delivered` says that its URLs went out once."""
+    """An app, on the instance of that name."""
 
     name: str
-    state: str
+    instance: str
     created_at: datetime
-    delivered: bool
     databases: tuple[DatabaseRecord, ...]
 
     @property
     def database(self) -> DatabaseRecord:
-        """The app's first database, the one that its URLs name."""
+        """The app's main database, the one that DATABASE_URL names."""
         return self.databases[0]
 
-    def login(self, name: str | None, access: Access = Access.OWNER) -> RoleRecord:
-        """The login called `name`, or the one of `access` that was handed out; raises `login_not_found`."""
-        found = (
-            self.database.handed_out(access)
-            if name is None
-            else next((r for r in self.database.logins if r.name == name and r.enabled and not r.short_lived), None)
+    def for_purpose(self, purpose: Purpose) -> DatabaseRecord:
+        """Its database of that purpose; raises HowdahError `database_not_found`."""
+        for database in self.databases:
+            if database.purpose is purpose:
+                return database
+        raise HowdahError(
+            "database_not_found",
+            f'app "{self.name}" has no {purpose} database',
+            hint=f"`howdah create {self.name} --{purpose}-db` adds one.",
+        )
+
+    def called(self, database: str) -> DatabaseRecord:
+        """Its database of that name, which must be on record."""
+        return next(each for each in self.databases if each.name == database)
+
+    def login(self, name: str | None, access: Access = Access.OWNER) -> tuple[DatabaseRecord, RoleRecord]:
+        """The login called `name` with its database, or the main one of `access`; raises `login_not_found`."""
+        logins = [(d, r) for d in self.databases for r in d.logins if r.enabled and not r.short_lived]
+        handed_out = self.database.handed_out(access)
+        found = next(
+            ((d, r) for d, r in logins if (r is handed_out if name is None else r.name == name)),
+            None,
         )
         if found is None:
-            known = ", ".join(r.name for r in self.database.logins if r.enabled and not r.short_lived)
+            known = ", ".join(role.name for _, role in logins)
             raise HowdahError(
                 "login_not_found",
                 f'app "{self.name}" has no login "{name}"' if name else f'app "{self.name}" has no {access} login',

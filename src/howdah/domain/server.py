@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from howdah.domain.differences import Difference
+
 
 @dataclass(frozen=True)
 class Server:
@@ -10,34 +12,25 @@ class Server:
     `version_num` is the server's own (180006 for 18.6). `control_role` owns the databases.
     `grantor` is the role that the server records as the grantor of a membership howdah grants:
     from 16 on the bootstrap superuser where howdah is a superuser, else the control role.
+    `template` is what new databases are made from. `provider` is the prefix of the roles of whoever runs the server
+    for its admin (`rds`, `cloudsql`, `azure`); `provider_roles` are left alone, with all that they hold.
     """
 
     version_num: int
     superuser: bool
     control_role: str
     grantor: str
-    # The template of new databases. Before 15 only one whose `public` the control role owns lets an admin who is
-    # no superuser take CREATE from PUBLIC there.
     template: str = "template0"
+    provider: str | None = None
+    provider_roles: frozenset[str] = frozenset()
 
     @property
     def major(self) -> int:
         return self.version_num // 10000
 
-    @property
-    def has_membership_options(self) -> bool:
-        """16 gave each membership its own ADMIN, INHERIT and SET options, and a grantor that counts."""
-        return self.major >= 16
-
-    @property
-    def has_large_object_defaults(self) -> bool:
-        """18 knows ALTER DEFAULT PRIVILEGES … ON LARGE OBJECTS."""
-        return self.major >= 18
-
-    @property
-    def has_maintain(self) -> bool:
-        """17 added the table privilege MAINTAIN."""
-        return self.major >= 17
+    def has(self, difference: Difference) -> bool:
+        """Whether this server is one where `difference` holds."""
+        return difference.there(self)
 
     @property
     def public_schema_owner(self) -> str:

@@ -18,6 +18,17 @@ class Access(StrEnum):
     READONLY = "readonly"
 
 
+class Purpose(StrEnum):
+    """What a database of an app is for; an app has one of each at most, and always a main one.
+
+    Frameworks that want to make a database themselves get a test or shadow one instead of CREATEDB.
+    """
+
+    MAIN = "main"
+    TEST = "test"
+    SHADOW = "shadow"
+
+
 @dataclass(frozen=True)
 class LoginSpec:
     """A wanted login.

@@ -1,25 +1,34 @@
 """What howdah shows: answers of the services, as the door hands them out. No secret but in `IssuedLogin.url`,
 `ShortLivedSession.password` and `CreatedToken.token`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from howdah.domain.specs import Access
+from howdah.domain.specs import Access, Purpose
 
 
 @dataclass(frozen=True)
 class IssuedLogin:
-    """A login with the URL that carries its password; `url` is None where an answer is repeated."""
+    """A login with the URL that carries its password; `url` is None where an answer is repeated.
+
+    `purpose` is that of the database it is for.
+    """
 
     name: str
     access: Access
     url: str | None = field(repr=False)
+    purpose: Purpose = Purpose.MAIN
 
 
 @dataclass(frozen=True)
 class CreatedApp:
+    """`database` is the app's main one; `databases` are those that were made now."""
+
     app: str
+    instance: str
     database: str
+    databases: list[str]
     logins: list[IssuedLogin]
     operation: str
     resumed: bool = False
@@ -52,6 +61,12 @@ class PlannedApp:
 
 
 @dataclass(frozen=True)
+class PlannedInstance:
+    instance: str
+    statements: list[PlannedStatement]
+
+
+@dataclass(frozen=True)
 class RepairedApp:
     """`limits` is what is wanted and can't be had with the server's admin, each with the server's reason."""
 
@@ -62,21 +77,36 @@ class RepairedApp:
 
 
 @dataclass(frozen=True)
-class AppSummary:
-    """`connection_limit` is -1 for none.
+class DatabaseSummary:
+    """One database of an app. `connection_limit` is -1 for none; what the server says is None where it didn't answer.
 
-    `state`: ready, creating, closed (the gate is shut), missing (no such database any more), or replaced (another
-    database bears its name).
+    `state`: ready, creating, closed (the gate is shut), missing (no such database any more), replaced (another
+    database bears its name), or unreachable (its instance doesn't answer).
     """
 
+    database: str
+    purpose: Purpose
+    size_bytes: int | None
+    connections: int | None
+    connection_limit: int
+    logins: list[str]
+    state: str
+
+
+@dataclass(frozen=True)
+class AppSummary:
+    """An app; size, connections and state are its main database's."""
+
     app: str
+    instance: str
     database: str
     size_bytes: int | None
-    connections: int
+    connections: int | None
     connection_limit: int
     logins: list[str]
     state: str
     created_at: datetime
+    databases: Sequence[DatabaseSummary]
 
 
 @dataclass(frozen=True)
@@ -98,10 +128,16 @@ class ExtensionView:
 
 @dataclass(frozen=True)
 class LoginView:
-    """A role that can log in. `password`: set, missing or unknown (where howdah can't read pg_authid)."""
+    """A role that can log in. `password`: set, missing or unknown (where howdah can't read pg_authid).
+
+    Of an instance that doesn't answer there are the app's logins on record, and `open_sessions` is None.
+    """
 
     login: str
+    instance: str
     app: str | None
+    database: str | None
+    purpose: Purpose | None
     access: Access | None
     attributes: list[str]
     member_of: list[str]
@@ -109,12 +145,22 @@ class LoginView:
     valid_until: datetime | None
     password: str
     password_changed_at: datetime | None
-    open_sessions: int
+    open_sessions: int | None
+
+
+@dataclass(frozen=True)
+class DatabaseInfo(DatabaseSummary):
+    owner: str | None
+    encoding: str | None
+    locale: str | None
+    settings: list[SettingView]
+    extensions: list[ExtensionView]
+    last_activity: datetime | None
 
 
 @dataclass(frozen=True)
 class AppInfo(AppSummary):
-    """`owner` is the database's; `drift` says in words what `repair` would do."""
+    """Facts of a database are the main one's; `databases` has all. `drift` is what `repair` would do, in words."""
 
     owner: str | None
     encoding: str | None
@@ -122,6 +168,7 @@ class AppInfo(AppSummary):
     settings: list[SettingView]
     extensions: list[ExtensionView]
     last_activity: datetime | None
+    databases: Sequence[DatabaseInfo]
     login_details: list[LoginView]
     drift: list[str]
 
@@ -169,37 +216,84 @@ class OperationView:
 
 
 @dataclass(frozen=True)
-class InstanceInfo:
-    """The instance: where it is, what it runs, and what its admin should know (`notices`)."""
+class Capabilities:
+    """What howdah's admin may do on a server, and what the server offers.
+
+    `predefined_roles` are PostgreSQL's own that the admin is a member of. `app_extensions` are the ones that an app's
+    owner may install (trusted), `extensions` those that only a superuser may. `open_databases` lets everyone in.
+    """
+
+    superuser: bool
+    create_role: bool
+    create_db: bool
+    replication: bool
+    pg_hba: bool
+    tls: bool
+    provider: str | None
+    predefined_roles: list[str]
+    app_extensions: list[str]
+    extensions: list[str]
+    open_databases: list[str]
+
+
+@dataclass(frozen=True)
+class LimitView:
+    """What can't be had on an instance, and what an admin can do about it."""
+
+    limit: str
+    remedy: str | None
+
+
+@dataclass(frozen=True)
+class InstanceSummary:
+    """`state`: ready or unreachable. What the server says is None where it doesn't answer.
+
+    `admin` is the login that howdah uses, `control_role` the role it acts as.
+    """
 
     name: str
     kind: str
-    version: str
-    version_num: int
+    state: str
+    version: str | None
     host: str
     port: int
+    admin: str | None
+    control_role: str | None
+    apps: int | None
+
+
+@dataclass(frozen=True)
+class InstanceInfo(InstanceSummary):
+    """The instance: where it is, what it runs, and what its admin should know (`limits`, `notices`)."""
+
+    version_num: int | None
     bind: list[str]
     public_host: str | None
     tls: bool
     data_directory: str | None
     socket_directory: str | None
     api_socket: str | None
-    started_at: datetime
-    max_connections: int
+    started_at: datetime | None
+    max_connections: int | None
     connections: int | None
-    apps: int | None
+    capabilities: Capabilities | None
+    limits: list[LimitView]
     notices: list[str]
 
     def for_an_app(self) -> "InstanceInfo":
         """What someone with a token of one app may know: nothing of the machine's files, nor of the other apps."""
         return replace(
             self,
+            admin=None,
+            control_role=None,
             bind=[],
             data_directory=None,
             socket_directory=None,
             api_socket=None,
             connections=None,
             apps=None,
+            capabilities=None,
+            limits=[],
             notices=[],
         )
 

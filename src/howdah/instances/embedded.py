@@ -92,6 +92,21 @@ class EmbeddedServer:
             raise HowdahError("server_down", "PostgreSQL is not running", hint="Start it with `howdah up`.")
         return self.binaries.version
 
+    @property
+    def public_host(self) -> str | None:
+        """The host that `up --public-host` gave."""
+        return self.settings.public_host
+
+    @property
+    def here(self) -> tuple[str, int]:
+        """Host and port for clients on this machine: it always listens there, whatever address the URLs name."""
+        return "127.0.0.1", self.port
+
+    def conninfo_as(self, login: str, password: str, database: str) -> str:
+        """How an app's login connects from here."""
+        host, port = self.here
+        return make_conninfo(host=host, port=port, user=login, password=password, dbname=database)
+
     def conninfo(self, database: str = "postgres") -> str:
         """How howdah itself connects, as superuser over the private socket; there is no password."""
         return make_conninfo(

@@ -47,7 +47,7 @@ def apply(
     Statements on one database that follow each other share a transaction. Those on the maintenance database
     hold the instance lock meanwhile: grants on shared objects from two sessions at once fail with
     "tuple concurrently updated". An admin who is no superuser may not all that a plan asks for: what is refused
-    for want of privilege and isn't essential is told to the recorder, and the rest goes on.
+    for want of privilege is told to the recorder, and the rest goes on, unless it was to create something.
     Raises HowdahError `statement_failed`; what was committed before stays and the next observe finds the rest.
     """
     with ExitStack() as stack:
@@ -73,7 +73,7 @@ def _run(session: Connection, batch: list[Statement], recorder: Recorder, superu
         if superuser and any(statement.secret for statement in batch):
             session.execute(_SILENCE)
         for statement in batch:
-            if superuser or statement.essential:
+            if superuser or statement.creates_role:
                 _execute(session, statement, recorder)
             else:
                 _attempt(session, statement, recorder)
@@ -107,13 +107,9 @@ def _failure(statement: Statement, error: psycopg.Error) -> HowdahError:
     said = error.diag.message_primary or type(error).__name__
     if statement.secret:
         said = said.replace(statement.secret, "********")
-    code = (
-        "server_down"
-        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None
-        else "statement_failed"
-    )
-    if error.sqlstate == "55P03":
-        code = "busy"
+    # Without a SQLSTATE the connection broke; class 57P is the server that goes down.
+    lost = isinstance(error, psycopg.OperationalError) and (error.sqlstate or "57P").startswith("57P")
+    code = "busy" if error.sqlstate == "55P03" else "server_down" if lost else "statement_failed"
     return HowdahError(
         code,
         f"could not {statement.description}",

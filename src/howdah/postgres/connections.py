@@ -5,6 +5,7 @@ function or operator of the app's is ever called by a superuser (the CVE-2018-10
 statement and every wait for a lock has an end.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from howdah.domain.errors import HowdahError
 
@@ -21,6 +22,7 @@ APPLICATION_NAME = "howdah"
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 60_000
 LOCK_TIMEOUT_MS = 10_000
+DOWN_HINT = "`howdah status` says what runs, `howdah logs` why something doesn't."
 
 Connection = psycopg.Connection[Any]
 
@@ -31,12 +33,13 @@ class Connector:
 
     `maintenance` is the database where advisory locks are taken and shared objects are changed. `role` is the
     control role that the admin's login acts as, where that isn't the login itself: what is made then belongs
-    to it, whichever login an admin has next year.
+    to it, whichever login an admin has next year. `application_name` tells this howdah's sessions from another's.
     """
 
     conninfo: str
     maintenance: str = "postgres"
     role: str | None = None
+    application_name: str = APPLICATION_NAME
     _visits: Counter[str] = field(default_factory=Counter, compare=False, repr=False)
 
     def conninfo_for(self, database: str | None = None, **overrides: Any) -> str:
@@ -47,25 +50,50 @@ class Connector:
             f"-c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS} -c default_transaction_read_only=off"
         )
         settings = {
-            "application_name": APPLICATION_NAME,
+            "application_name": self.application_name,
             "connect_timeout": CONNECT_TIMEOUT_S,
             "options": options,
             **overrides,
         }
         return make_conninfo(self.conninfo, dbname=database or self.maintenance, **settings)
 
+    @property
+    def login(self) -> str | None:
+        """The login that it connects as."""
+        user = conninfo_to_dict(self.conninfo).get("user")
+        return str(user) if user else None
+
+    @contextmanager
+    def connect_as_login(self) -> Iterator[Connection]:
+        """A connection to the maintenance database as the admin's login, for what the control role can't do."""
+        with open_connection(self.conninfo_for()) as connection:
+            yield connection
+
     @contextmanager
     def connect(self, database: str | None = None) -> Iterator[Connection]:
         """A new connection in autocommit mode, closed at the end.
 
-        Raises HowdahError `server_down` where the server doesn't answer.
+        Raises HowdahError `server_down` where the server doesn't answer, and `instance_unsuitable` where the login
+        can't act as the control role.
         """
         with open_connection(self.conninfo_for(database)) as connection:
             self._visits[database or self.maintenance] += 1
-            if self.role is not None:
-                # Not as a startup option: some minor releases ignore a role that is set there.
-                connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(self.role)))
+            self._become_control_role(connection)
             yield connection
+
+    def _become_control_role(self, connection: Connection) -> None:
+        if self.role is None:
+            return
+        try:
+            # Not as a startup option: some minor releases ignore a role that is set there.
+            connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(self.role)))
+        except psycopg.errors.Error as error:
+            raise HowdahError(
+                "instance_unsuitable",
+                f'the admin can\'t act as the control role "{self.role}"',
+                detail=error.diag.message_primary,
+                hint="Add the instance again with --replace, which makes what is missing.",
+            ) from None
 
     def take_visits(self) -> Counter[str]:
         """How many sessions howdah opened in each database since it was last asked."""
@@ -74,7 +102,7 @@ class Connector:
         return visits
 
 
-def open_connection(conninfo: str) -> Connection:
+def open_connection(conninfo: str, hint: str = DOWN_HINT) -> Connection:
     """Connect; raises HowdahError `server_down`, without the connection string in its text."""
     try:
         return psycopg.connect(conninfo, autocommit=True)
@@ -83,18 +111,25 @@ def open_connection(conninfo: str) -> Connection:
             "server_down",
             "PostgreSQL can't be reached",
             detail=str(error).strip(),
-            hint="`howdah status` says what runs, `howdah logs` why something doesn't.",
+            hint=hint,
         ) from None
 
 
-def end_orphans(connection: Connection) -> None:
-    """End control sessions that outlived their control plane, and wait until they are gone.
+# Not `pg_terminate_backend(pid, timeout)`, which 13 doesn't have.
+_END_ORPHANS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE usename = session_user AND starts_with(application_name, %s) AND pid <> pg_backend_pid()"""
+
+
+def end_orphans(connector: Connector) -> None:
+    """End control sessions that outlived their control plane, and wait up to 10 s until they are gone.
 
     The server finishes a CREATE DATABASE whose client died, and keeps that session's locks meanwhile.
-    Only for a server that has no more than one control plane, and before that one works.
+    Only before the control plane works: it knows its predecessor's sessions by the application's name.
     """
-    connection.execute(
-        """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-            WHERE usename = current_user AND application_name LIKE %s AND pid <> pg_backend_pid()""",
-        [f"{APPLICATION_NAME}%"],
-    )
+    # As the login itself: the control role may not end its sessions.
+    with connector.connect_as_login() as connection:
+        for _ in range(100):
+            if not connection.execute(_END_ORPHANS, [connector.application_name]).fetchall():
+                return
+            time.sleep(0.1)

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg.rows import TupleRow
 
 from howdah.domain.diff.guard import GUARD_BODY
+from howdah.domain.differences import PUBLIC_SCHEMA_SHUT
 from howdah.domain.observed import (
     DatabaseState,
     DefaultPrivileges,
@@ -32,24 +33,25 @@ _OBJECT_QUERIES = ("schemas", "relations", "columns", "routines", "types", "larg
 
 def observe_server(connection: Connection) -> Server:
     """Version and capabilities of the server at the other end."""
-    row = connection.execute(
-        """SELECT current_setting('server_version_num')::int, r.rolsuper, r.rolname,
-                  (SELECT rolname FROM pg_roles WHERE oid = 10)
-             FROM pg_roles r WHERE r.rolname = current_user"""
-    ).fetchone()
+    row = connection.execute(_SHARED["server"]).fetchone()
     assert row is not None
-    version_num, superuser, control_role, bootstrap = row
-    return Server(version_num, superuser, control_role, grantor=bootstrap if superuser else control_role)
+    version_num, superuser, control_role, bootstrap, provider, provider_roles = row
+    return Server(
+        version_num,
+        superuser,
+        control_role,
+        grantor=bootstrap if superuser else control_role,
+        provider=provider,
+        provider_roles=frozenset(provider_roles),
+    )
 
 
 def choose_template(connector: Connector, server: Server) -> Server:
     """The server with the template that new databases are made from.
 
-    Before 15, `public` of a database from template0 belongs to the bootstrap superuser, and PUBLIC may create in
-    it: an admin who is no superuser can't take that away (the REVOKE succeeds and does nothing). A template1
-    whose `public` the control role owns doesn't have that.
+    That is template1 where only there the control role can shut schema public.
     """
-    if server.superuser or server.major >= 15:
+    if server.has(PUBLIC_SCHEMA_SHUT):
         return server
     with connector.connect("template1") as connection:
         row = connection.execute(

@@ -1,34 +1,113 @@
-"""What every service works with: the home, its server, the store, and the loop."""
+"""What every service works with: the home, the store, and the instances with a loop for each."""
 
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
-from howdah.domain.records import AppRecord, stranger
+from howdah.domain.records import AppRecord, DatabaseRecord, stranger
 from howdah.domain.server import Server
 from howdah.domain.sql import ident
 from howdah.postgres import catalog
-from howdah.postgres.connections import Connection, Connector
+from howdah.postgres.connections import Connection, Connector, end_orphans
+from howdah.postgres.observe import choose_template, observe_server
 from howdah.services.loop import Loop
 from howdah.store import apps as app_store
 from howdah.store.database import Store
 
-# Control connections at a time stay below the ones that the server reserves for its superuser:
+# Control connections at a time stay below the ones that a server reserves for its superuser:
 # two for each operation, the store's pool, one for audit, one for the tick.
 _CONCURRENT_OPERATIONS = 4
+# How long work in the background leaves a server alone that didn't answer.
+_REST_S = 30.0
 
 
-class Instance(Protocol):
-    """What services need of a server, whoever runs it."""
+class Ways(Protocol):
+    """How a server is reached, whoever runs it."""
 
     @property
     def url_host(self) -> str: ...
     @property
     def url_port(self) -> int: ...
+    @property
+    def public_host(self) -> str | None: ...
+    @property
+    def here(self) -> tuple[str, int]: ...
+    def conninfo_as(self, login: str, password: str, database: str) -> str: ...
+
+
+class Instance:
+    """A server that howdah looks after. What it is like is known once a session was opened."""
+
+    def __init__(self, name: str, kind: str, ways: Ways, connector: Connector, store: Store):
+        self.name = name
+        self.kind = kind
+        self.ways = ways
+        self.connector = connector
+        self._store = store
+        self._slots = threading.BoundedSemaphore(_CONCURRENT_OPERATIONS)
+        self._server: Server | None = None
+        self._failed_at: float | None = None
+        self._tidy = threading.Lock()
+        self._tidied = False
+
+    @contextmanager
+    def session(self) -> Iterator[Connection]:
+        """A control connection to the maintenance database; waits while many operations are at work.
+
+        Raises HowdahError `server_down`, and `instance_unsuitable` where the control role is gone.
+        """
+        with self._slots, ExitStack() as opened:
+            try:
+                self._end_orphans()
+                connection = opened.enter_context(self.connector.connect())
+            except HowdahError as error:
+                self._failed_at = time.monotonic()
+                raise self._named(error) from None
+            self._failed_at = None
+            self._look(connection)
+            yield connection
+
+    def _end_orphans(self) -> None:
+        with self._tidy:
+            if not self._tidied:
+                end_orphans(self.connector)
+                self._tidied = True
+
+    def _look(self, connection: Connection) -> None:
+        seen = observe_server(connection)
+        if self._server is None or replace(self._server, template=seen.template) != seen:
+            self._server = choose_template(self.connector, seen)
+
+    def _named(self, error: HowdahError) -> HowdahError:
+        if self.kind == "embedded" or error.code != "server_down":
+            return error
+        return HowdahError(
+            "server_down",
+            f'instance "{self.name}" can\'t be reached',
+            detail=error.detail,
+            hint=f"Its server is not howdah's own. Nothing is lost: try again; `howdah instance show {self.name}`.",
+        )
+
+    @property
+    def server(self) -> Server:
+        """What the server is like, as the last session saw it. Raises HowdahError `server_down` before the first."""
+        if self._server is None:
+            raise self._named(HowdahError("server_down", "PostgreSQL can't be reached"))
+        return self._server
+
+    @property
+    def loop(self) -> Loop:
+        return Loop(self.connector, self._store, self.server)
+
+    @property
+    def resting(self) -> bool:
+        """Whether it didn't answer a moment ago: work that can wait leaves it alone."""
+        return self._failed_at is not None and time.monotonic() - self._failed_at < _REST_S
 
 
 @dataclass
@@ -36,38 +115,47 @@ class Core:
     """The parts that services share, opened once by the platform."""
 
     home: Home
-    instance: Instance
-    connector: Connector
     store: Store
-    server: Server
-    loop: Loop
-    _slots: threading.BoundedSemaphore = field(
-        default_factory=lambda: threading.BoundedSemaphore(_CONCURRENT_OPERATIONS)
-    )
+    instances: dict[str, Instance] = field(default_factory=dict)
 
-    @contextmanager
-    def session(self) -> Iterator[Connection]:
-        """A control connection to the maintenance database; waits while many operations are at work."""
-        with self._slots, self.connector.connect() as connection:
-            yield connection
+    def instance(self, name: str) -> Instance:
+        """The instance called `name`; raises HowdahError `instance_not_found`."""
+        instance = self.instances.get(name)
+        if instance is None:
+            raise instance_not_found(name)
+        return instance
+
+    def of(self, record: AppRecord) -> Instance:
+        """The instance that an app is on."""
+        return self.instance(record.instance)
 
     def app(self, name: str) -> AppRecord:
         """The app on record; raises HowdahError `app_not_found`."""
         with self.store.connect() as connection:
             return app_store.get_app(connection, name)
 
-    def apps(self) -> list[AppRecord]:
+    def apps(self, instance: str | None = None) -> list[AppRecord]:
+        """Every app on record, or those of one instance."""
         with self.store.connect() as connection:
-            return app_store.list_apps(connection)
+            records = app_store.list_apps(connection)
+        return [record for record in records if instance in (None, record.instance)]
 
 
-def check_present(connection: Connection, record: AppRecord) -> None:
+def instance_not_found(name: str) -> HowdahError:
+    """The error for an instance that isn't there, or that the caller may not know of."""
+    return HowdahError(
+        "instance_not_found",
+        f'instance "{name}" does not exist',
+        hint="`howdah instance list` shows the instances there are.",
+    )
+
+
+def check_present(connection: Connection, record: AppRecord, database: DatabaseRecord) -> None:
     """Refuse to work on a database that is gone, was renamed, or was replaced by another of its name.
 
-    Raises HowdahError `database_missing` or `identity_changed`. An app that is still being made passes.
+    Raises HowdahError `database_missing` or `identity_changed`. One that is still being made passes.
     """
-    database = record.database
-    if record.state != "ready":
+    if database.state != "ready":
         return
     row = connection.execute("SELECT oid FROM pg_database WHERE datname = %s", [database.name]).fetchone()
     if row is not None and row[0] == database.oid:

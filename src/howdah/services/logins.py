@@ -1,20 +1,22 @@
 """Logins: who can log in, and new passwords for lost ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
 from howdah.domain import passwords as minting
 from howdah.domain.diff.roles import end_sessions
-from howdah.domain.records import AppRecord, RoleRecord
+from howdah.domain.differences import PASSWORDS_SEEN
+from howdah.domain.errors import HowdahError
+from howdah.domain.records import AppRecord, DatabaseRecord, RoleRecord
 from howdah.domain.specs import Access
 from howdah.domain.views import IssuedLogin, IssuedPassword, LoginView
 from howdah.postgres import catalog
 from howdah.postgres.connections import CONNECT_TIMEOUT_S, Connection
 from howdah.postgres.locks import app_lock
 from howdah.postgres.scram import verifier
-from howdah.services.core import Core, check_present
+from howdah.services.core import Core, Instance, check_present
 from howdah.services.operations import Operations
 from howdah.store import apps as app_store
 
@@ -25,8 +27,9 @@ _ATTRIBUTES = {
     "rolreplication": "replication",
     "rolbypassrls": "bypassrls",
 }
-# howdah's own servers always listen here, whatever address the URLs name.
-_LOOPBACK = "127.0.0.1"
+
+# A login's app, database and record.
+_Known = tuple[AppRecord, DatabaseRecord, RoleRecord]
 
 
 def mint_passwords(connection: Connection, logins: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -45,17 +48,19 @@ class Logins:
     def new_password(self, app: str, login: str | None, end: bool, actor: str) -> IssuedPassword:
         """Mint a password for a login (default: the app's own, of access owner); the old one ends now.
 
-        Open sessions go on unless `end`. Raises HowdahError `app_not_found`, `login_not_found`, `busy`.
+        Open sessions go on unless `end`. Raises HowdahError `app_not_found`, `login_not_found`, `busy`,
+        `server_down`.
         """
         record = self._core.app(app)
-        role = record.login(login)
+        instance = self._core.of(record)
+        database, role = record.login(login)
         with self._operations.run("login.password", app, actor) as operation:
             operation.audited = {"login": role.name, "end_sessions": end}
-            with self._core.session() as connection, app_lock(connection, app):
-                check_present(connection, record)
+            with instance.session() as connection, app_lock(connection, app):
+                check_present(connection, record, database)
                 passwords, verifiers = mint_passwords(connection, [role.name])
-                spec = record.database.spec(verifiers=verifiers)
-                self._core.loop.converge_login(connection, record, spec, role.name)
+                spec = database.spec(verifiers=verifiers)
+                instance.loop.converge_login(connection, app, database, spec, role.name)
                 with self._core.store.connect() as stored:
                     app_store.set_passwords_changed(stored, app, [role.name])
                 ended = 0
@@ -65,7 +70,7 @@ class Logins:
             operation.answer = {"login": role.name, "sessions_ended": ended}
             return IssuedPassword(
                 app=app,
-                database=record.database.name,
+                database=database.name,
                 logins=self.issued(record, passwords),
                 sessions_ended=ended,
                 operation=str(operation.id),
@@ -73,35 +78,33 @@ class Logins:
 
     def issued(self, record: AppRecord, passwords: Mapping[str, str]) -> list[IssuedLogin]:
         """The logins with their URLs, in the order of the record."""
-        instance = self._core.instance
-        database = record.database.name
+        ways = self._core.of(record).ways
+
+        def url(role: RoleRecord, database: DatabaseRecord) -> str:
+            password = passwords[role.name]
+            return minting.database_url(role.name, password, ways.url_host, ways.url_port, database.name)
+
         return [
-            IssuedLogin(
-                role.name,
-                _access(role),
-                minting.database_url(role.name, passwords[role.name], instance.url_host, instance.url_port, database),
-            )
-            for role in record.database.logins
+            IssuedLogin(role.name, _access(role), url(role, database), database.purpose)
+            for database in record.databases
+            for role in database.logins
             if role.name in passwords
         ]
 
     def try_out(self, record: AppRecord, passwords: Mapping[str, str]) -> list[str]:
         """Log in with each new password and see who one is then; returns what isn't as it should be.
 
-        Some releases ignore `ALTER ROLE … SET role` (17.1, 16.5, 15.9, 14.14, 13.17), and a wall on the way
-        is found nowhere else.
+        Some releases ignore `ALTER ROLE … SET role` (`domain/differences.py`), and a wall on the way is found
+        nowhere else.
         """
-        database = record.database
+        ways = self._core.of(record).ways
         notices = []
-        for login in database.spec().logins:
+        logins = [(database, login) for database in record.databases for login in database.spec().logins]
+        for database, login in logins:
             if login.name not in passwords:
                 continue
             conninfo = make_conninfo(
-                host=_LOOPBACK,
-                port=self._core.instance.url_port,
-                dbname=database.name,
-                user=login.name,
-                password=passwords[login.name],
+                ways.conninfo_as(login.name, passwords[login.name], database.name),
                 connect_timeout=CONNECT_TIMEOUT_S,
                 application_name="howdah",
             )
@@ -111,7 +114,7 @@ class Logins:
                     row = session.execute("SELECT current_user").fetchone()
             except psycopg.OperationalError as error:
                 notices.append(
-                    f"{login.name} can't log in at {_LOOPBACK}: {error.diag.message_primary or 'no answer'}"
+                    f"{login.name} can't log in at {ways.here[0]}: {error.diag.message_primary or 'no answer'}"
                 )
                 continue
             if row is None or row[0] != wanted:
@@ -124,19 +127,26 @@ class Logins:
     def list(self, app: str | None = None, connection: Connection | None = None) -> list[LoginView]:
         """Every role that can log in, or those of one app; raises HowdahError `app_not_found`."""
         records = [self._core.app(app)] if app else self._core.apps()
-        recorded = {role.name: (record.name, role) for record in records for role in record.database.logins}
-        if connection is None:
-            with self._core.session() as own:
-                rows = catalog.logins(own)
-                passwords = catalog.passwords(own) if self._core.server.superuser else {}
-        else:
-            rows = catalog.logins(connection)
-            passwords = catalog.passwords(connection) if self._core.server.superuser else {}
-        return [
-            _view(row, passwords, *recorded.get(row["login"], (None, None)))
-            for row in rows
-            if app is None or row["login"] in recorded
-        ]
+        views: list[LoginView] = []
+        for instance in self._core.instances.values():
+            known: dict[str, _Known] = {
+                role.name: (record, database, role)
+                for record in records
+                if record.instance == instance.name
+                for database in record.databases
+                for role in database.logins
+            }
+            if app is not None and not known:
+                continue
+            if connection is not None:
+                views += _seen(instance, connection, known, everyone=app is None)
+                continue
+            try:
+                with instance.session() as own:
+                    views += _seen(instance, own, known, everyone=app is None)
+            except HowdahError:
+                views += [_unseen(*each) for each in known.values() if each[2].enabled]
+        return views
 
 
 def _access(role: RoleRecord) -> Access:
@@ -144,18 +154,47 @@ def _access(role: RoleRecord) -> Access:
     return role.access
 
 
-def _view(row: catalog.Row, passwords: Mapping[str, bool], app: str | None, role: RoleRecord | None) -> LoginView:
-    has = passwords.get(row["login"])
+def _seen(
+    instance: Instance, connection: Connection, known: Mapping[str, _Known], *, everyone: bool
+) -> Iterator[LoginView]:
+    passwords = catalog.passwords(connection) if instance.server.has(PASSWORDS_SEEN) else {}
+    for row in catalog.logins(connection):
+        record, database, role = known.get(row["login"], (None, None, None))
+        if role is None and not everyone:
+            continue
+        has = passwords.get(row["login"])
+        yield LoginView(
+            login=row["login"],
+            instance=instance.name,
+            app=record.name if record else None,
+            database=database.name if database else None,
+            purpose=database.purpose if database else None,
+            access=role.access if role else None,
+            attributes=[word for column, word in _ATTRIBUTES.items() if row[column]]
+            + (["short-lived"] if role and role.short_lived else []),
+            member_of=row["member_of"],
+            connection_limit=row["connection_limit"],
+            valid_until=row["valid_until"],
+            password="unknown" if has is None else "set" if has else "missing",
+            password_changed_at=role.password_changed_at if role else None,
+            open_sessions=row["open_sessions"],
+        )
+
+
+def _unseen(record: AppRecord, database: DatabaseRecord, role: RoleRecord) -> LoginView:
+    """What is on record of a login whose server doesn't answer."""
     return LoginView(
-        login=row["login"],
-        app=app,
-        access=role.access if role else None,
-        attributes=[word for column, word in _ATTRIBUTES.items() if row[column]]
-        + (["short-lived"] if role and role.short_lived else []),
-        member_of=row["member_of"],
-        connection_limit=row["connection_limit"],
-        valid_until=row["valid_until"],
-        password="unknown" if has is None else "set" if has else "missing",
-        password_changed_at=role.password_changed_at if role else None,
-        open_sessions=row["open_sessions"],
+        login=role.name,
+        instance=record.instance,
+        app=record.name,
+        database=database.name,
+        purpose=database.purpose,
+        access=role.access,
+        attributes=["unreachable"],
+        member_of=[],
+        connection_limit=role.connection_limit,
+        valid_until=role.valid_until,
+        password="unknown",  # noqa: S106
+        password_changed_at=role.password_changed_at,
+        open_sessions=None,
     )

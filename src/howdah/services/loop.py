@@ -6,7 +6,7 @@ from howdah.domain.diff import diff_database, diff_login
 from howdah.domain.errors import HowdahError
 from howdah.domain.observed import ObservedDatabase
 from howdah.domain.plans import Plan, Statement
-from howdah.domain.records import AppRecord
+from howdah.domain.records import DatabaseRecord
 from howdah.domain.server import Server
 from howdah.domain.specs import DatabaseSpec
 from howdah.domain.views import PlannedStatement
@@ -26,6 +26,7 @@ class Limit:
 
     description: str
     why: str
+    essential: bool = False
 
     def __str__(self) -> str:
         return f"could not {self.description}: {self.why}"
@@ -38,33 +39,46 @@ class Convergence:
     done: list[Statement] = field(default_factory=list)
     limits: list[Limit] = field(default_factory=list)
 
+    def check(self) -> None:
+        """Raise HowdahError `statement_failed` where something is out of reach without which there is no app."""
+        for limit in self.limits:
+            if limit.essential:
+                raise HowdahError(
+                    "statement_failed",
+                    f"could not {limit.description}",
+                    detail=f"PostgreSQL said: {limit.why}",
+                    hint="howdah's admin may not do that on this instance; a superuser of it has to help.",
+                )
+
 
 @dataclass
 class Loop:
-    """Brings an app's database and roles to what is wanted."""
+    """Brings a database of an app and its roles to what is wanted."""
 
     connector: Connector
     store: Store
     server: Server
 
-    def observe(self, connection: Connection, record: AppRecord, spec: DatabaseSpec) -> ObservedDatabase:
+    def observe(
+        self, connection: Connection, app: str, database: DatabaseRecord, spec: DatabaseSpec
+    ) -> ObservedDatabase:
         """Look at what is there, and refuse if something there only bears the recorded names."""
-        observed = observe_database(self.connector, connection, spec)
-        record.database.check_identity(record.name, observed, self.server.control_role)
+        observed = observe_database(self.connector, connection, spec).without(self.server.provider_roles)
+        database.check_identity(app, observed, self.server.control_role)
         return observed
 
-    def _claim(self, record: AppRecord, observed: ObservedDatabase) -> None:
+    def _claim(self, app: str, database: DatabaseRecord, observed: ObservedDatabase) -> None:
         """Put on record the OID of a database that was made and whose maker died before it could say so."""
-        if record.database.oid is None and observed.database is not None:
+        if database.oid is None and observed.database is not None:
             with self.store.connect() as stored:
-                app_store.set_database_oid(stored, record.name, record.database.name, observed.database.oid)
+                app_store.set_database_oid(stored, app, database.name, observed.database.oid)
 
-    def plan(self, connection: Connection, record: AppRecord) -> Plan:
+    def plan(self, connection: Connection, app: str, database: DatabaseRecord) -> Plan:
         """The statements between what is and what is wanted; empty when there is no drift."""
-        spec = record.database.spec()
-        return diff_database(spec, self.observe(connection, record, spec), self.server)
+        spec = database.spec()
+        return diff_database(spec, self.observe(connection, app, database, spec), self.server)
 
-    def converge(self, connection: Connection, record: AppRecord, spec: DatabaseSpec) -> Convergence:
+    def converge(self, connection: Connection, app: str, spec: DatabaseSpec) -> Convergence:
         """Apply plans until the next one is empty, or has nothing that wasn't tried.
 
         Raises HowdahError `statement_failed` where a statement failed, or where something is left though the
@@ -73,19 +87,19 @@ class Loop:
         outcome = Convergence()
         tried: dict[str, str] = {}
         for _ in range(_PASSES):
-            plan = self._next_plan(connection, record.name, spec)
+            plan = self._next_plan(connection, app, spec)
             untried = [statement for statement in plan if statement.sql not in tried]
             if not untried:
                 break
-            self._apply(connection, record, untried, outcome.done, tried)
+            self._apply(connection, app, untried, outcome.done, tried)
             spec = _without_verifiers(spec)
         else:
-            plan = self._next_plan(connection, record.name, spec)
-        outcome.limits = [Limit(s.description, tried.get(s.sql, "it came back")) for s in plan]
+            plan = self._next_plan(connection, app, spec)
+        outcome.limits = [Limit(s.description, tried.get(s.sql, "it came back"), s.essential) for s in plan]
         if outcome.limits and self.server.superuser:
             raise HowdahError(
                 "statement_failed",
-                f'app "{record.name}" does not come to rest',
+                f'app "{app}" does not come to rest',
                 detail="PostgreSQL took these statements and nothing changed: "
                 + "; ".join(limit.description for limit in outcome.limits[:5]),
                 hint="Something else changes the same roles or privileges: see who, then `howdah repair`.",
@@ -94,19 +108,22 @@ class Loop:
 
     def _next_plan(self, connection: Connection, app: str, spec: DatabaseSpec) -> Plan:
         with self.store.connect() as stored:
-            record = app_store.get_app(stored, app)
-        observed = self.observe(connection, record, spec)
-        self._claim(record, observed)
+            database = app_store.get_app(stored, app).called(spec.name)
+        observed = self.observe(connection, app, database, spec)
+        self._claim(app, database, observed)
         return diff_database(spec, observed, self.server)
 
     def converge_login(
-        self, connection: Connection, record: AppRecord, spec: DatabaseSpec, login: str
+        self, connection: Connection, app: str, database: DatabaseRecord, spec: DatabaseSpec, login: str
     ) -> list[Statement]:
-        """Apply just what concerns one login, wanted or retired."""
-        done: list[Statement] = []
-        plan = diff_login(spec, login, self.observe(connection, record, spec), self.server)
-        self._apply(connection, record, plan, done, {})
-        return done
+        """Apply just what concerns one login, wanted or retired. Raises HowdahError `statement_failed`."""
+        outcome = Convergence()
+        tried: dict[str, str] = {}
+        plan = diff_login(spec, login, self.observe(connection, app, database, spec), self.server)
+        self._apply(connection, app, plan, outcome.done, tried)
+        outcome.limits = [Limit(s.description, tried[s.sql], s.essential) for s in plan if s not in outcome.done]
+        outcome.check()
+        return outcome.done
 
     def shown(self, plan: Plan) -> list[PlannedStatement]:
         """A plan as people may see it."""
@@ -116,17 +133,17 @@ class Loop:
         ]
 
     def _apply(
-        self, connection: Connection, record: AppRecord, plan: Plan, done: list[Statement], tried: dict[str, str]
+        self, connection: Connection, app: str, plan: Plan, done: list[Statement], tried: dict[str, str]
     ) -> None:
         """Run a plan, adding what was run to `done`, and to `tried` by its SQL why it may be asked for again."""
 
         def roles(oids: dict[str, int]) -> None:
             with self.store.connect() as stored:
-                app_store.set_role_oids(stored, record.name, oids)
+                app_store.set_role_oids(stored, app, oids)
 
         def database(name: str, oid: int) -> None:
             with self.store.connect() as stored:
-                app_store.set_database_oid(stored, record.name, name, oid)
+                app_store.set_database_oid(stored, app, name, oid)
 
         def executed(statement: Statement) -> None:
             done.append(statement)

@@ -42,13 +42,16 @@ class Operations:
     def run(
         self,
         kind: str,
-        app: str,
+        app: str | None,
         actor: str,
         key: str | None = None,
         *,
         redo: bool = False,
+        about: str = "",
     ) -> Iterator[Operation]:
         """Record an operation around the block; what the block raises is recorded and raised again.
+
+        The audit trail names the `app`, or what else it is `about`.
 
         With an idempotency `key` that is on record: the stored answer comes as `repeated` where that
         operation is done, it is taken up again where it failed or was interrupted (or, with `redo`, in any case).
@@ -60,20 +63,20 @@ class Operations:
             yield operation
             return
         try:
-            self._audit(operation, actor, kind, app, "started")
+            self._audit(operation, actor, kind, app or about, "started")
             yield operation
         except BaseException as error:
-            self._fail(operation, actor, kind, app, error)
+            self._fail(operation, actor, kind, app or about, error)
             raise
         else:
             with self._store.connect() as connection:
                 operation_store.finish(connection, operation.id, "done", answer=operation.answer)
-            self._audit(operation, actor, kind, app, "finished", "done")
+            self._audit(operation, actor, kind, app or about, "finished", "done")
         finally:
             with self._guard:
                 self._active.discard(operation.id)
 
-    def _begin(self, kind: str, app: str, actor: str, key: str | None, redo: bool) -> Operation:
+    def _begin(self, kind: str, app: str | None, actor: str, key: str | None, redo: bool) -> Operation:
         operation = Operation(uuid4())
         with self._guard, self._store.connect() as connection:
             if operation_store.add(connection, operation.id, kind, app, actor, key):
@@ -99,25 +102,25 @@ class Operations:
         self._active.add(earlier.id)
         return Operation(earlier.id)
 
-    def _fail(self, operation: Operation, actor: str, kind: str, app: str, error: BaseException) -> None:
+    def _fail(self, operation: Operation, actor: str, kind: str, about: str, error: BaseException) -> None:
         shown = error if isinstance(error, HowdahError) else HowdahError("internal", type(error).__name__)
         try:
             with self._store.connect() as connection:
                 operation_store.finish(connection, operation.id, "failed", error=shown.as_dict())
             operation.audited = {"code": shown.code}
-            self._audit(operation, actor, kind, app, "finished", "failed")
+            self._audit(operation, actor, kind, about, "finished", "failed")
         except (psycopg.Error, HowdahError) as failure:
             _log.warning("end of operation not recorded", operation=str(operation.id), why=type(failure).__name__)
 
     def _audit(
-        self, operation: Operation, actor: str, kind: str, app: str, phase: str, result: str | None = None
+        self, operation: Operation, actor: str, kind: str, about: str, phase: str, result: str | None = None
     ) -> None:
         with self._store.connect_audit() as connection:
             audit.add_event(
                 connection,
                 actor=actor,
                 action=kind,
-                object=app,
+                object=about,
                 phase=phase,
                 result=result,
                 operation=operation.id,

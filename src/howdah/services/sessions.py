@@ -8,13 +8,13 @@ import structlog
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.names import OWN_PREFIX
-from howdah.domain.records import AppRecord, RoleKind, RoleRecord
-from howdah.domain.specs import Access
+from howdah.domain.records import AppRecord, DatabaseRecord, RoleKind, RoleRecord
+from howdah.domain.specs import Access, Purpose
 from howdah.domain.views import ShortLivedSession
 from howdah.postgres import catalog
 from howdah.postgres.connections import Connection
 from howdah.postgres.locks import app_lock
-from howdah.services.core import Core, check_present
+from howdah.services.core import Core, Instance, check_present
 from howdah.services.logins import mint_passwords
 from howdah.services.operations import Operations
 from howdah.store import apps as app_store
@@ -36,8 +36,18 @@ class Sessions:
         self._operations = operations
         self._without_session_since: dict[str, float] = {}
 
-    def open(self, app: str, access: Access, actor: str, *, remote: bool = False) -> ShortLivedSession:
-        """Make a login that lives until `end`, at most 12 hours; raises HowdahError `app_not_found`, `busy`.
+    def open(
+        self,
+        app: str,
+        access: Access,
+        actor: str,
+        *,
+        purpose: Purpose = Purpose.MAIN,
+        remote: bool = False,
+    ) -> ShortLivedSession:
+        """Make a login that lives until `end`, at most 12 hours, in the app's database for that purpose.
+
+        Raises HowdahError `app_not_found`, `database_not_found`, `busy`, `server_down`.
 
         A `remote` caller gets the host that URLs name, and keeps the service file on their own machine.
         """
@@ -53,40 +63,48 @@ class Sessions:
             short_lived=True,
         )
         record = self._core.app(app)
+        database = record.for_purpose(purpose)
+        instance = self._core.of(record)
         with self._operations.run("session.open", app, actor) as operation:
             operation.audited = {"login": name, "access": access}
-            with self._core.session() as connection, app_lock(connection, app):
-                check_present(connection, record)
+            with instance.session() as connection, app_lock(connection, app):
+                check_present(connection, record, database)
                 with self._core.store.connect() as stored:
-                    app_store.add_role(stored, app, record.database.name, role)
+                    app_store.add_role(stored, app, database.name, role)
                     record = app_store.get_app(stored, app)
+                database = record.called(database.name)
                 passwords, verifiers = mint_passwords(connection, [name])
-                spec = record.database.spec(verifiers=verifiers)
                 try:
-                    self._core.loop.converge_login(connection, record, spec, name)
+                    spec = database.spec(verifiers=verifiers)
+                    instance.loop.converge_login(connection, app, database, spec, name)
                 except HowdahError:
-                    self._sweep_one(record, name)
+                    self._sweep_one(record, database, name)
                     raise
             operation.answer = {"login": name}
+        ways = instance.ways
+        host, port = (ways.url_host, ways.url_port) if remote else ways.here
         return ShortLivedSession(
             login=name,
             password=passwords[name],
-            host=self._core.instance.url_host if remote else "127.0.0.1",
-            port=self._core.instance.url_port,
-            database=record.database.name,
+            host=host,
+            port=port,
+            database=database.name,
             expires_at=expires_at,
             file=None if remote else str(self._core.home.session_files / f"{name}.conf"),
-            server_major=self._core.server.major,
+            server_major=instance.server.major,
         )
 
     def end(self, app: str, login: str, actor: str) -> None:
         """End a short-lived login and its sessions; raises HowdahError `session_not_found`."""
         record = self._core.app(app)
-        if not any(role.name == login and role.short_lived for role in record.database.logins):
+        database = next(
+            (d for d in record.databases for role in d.logins if role.name == login and role.short_lived), None
+        )
+        if database is None:
             raise HowdahError("session_not_found", f'app "{app}" has no short-lived login "{login}"')
         with self._operations.run("session.end", app, actor) as operation:
             operation.audited = {"login": login}
-            self._drop(record, login)
+            self._drop(record, database, login)
 
     def sweep(self, *, at_start: bool = False) -> None:
         """Drop short-lived logins that expired or that nobody has used for a while, and their files.
@@ -94,34 +112,50 @@ class Sessions:
         At start nothing is known of how long a login was unused: one without a session is left behind.
         """
         alive = [
-            (record, role) for record in self._core.apps() for role in record.database.logins if role.short_lived
+            (record, database, role)
+            for record in self._core.apps()
+            for database in record.databases
+            for role in database.logins
+            if role.short_lived
         ]
-        with self._core.session() as connection:
-            used = catalog.open_sessions(connection, [role.name for _, role in alive])
+        for instance in self._core.instances.values():
+            here = [each for each in alive if each[0].instance == instance.name]
+            if here and not instance.resting:
+                try:
+                    self._sweep_instance(instance, here, at_start)
+                except HowdahError as error:
+                    _log.warning("instance not swept", instance=instance.name, **error.as_dict())
+        self._remove_files({role.name for _, _, role in alive})
+
+    def _sweep_instance(
+        self, instance: Instance, alive: list[tuple[AppRecord, DatabaseRecord, RoleRecord]], at_start: bool
+    ) -> None:
+        with instance.session() as connection:
+            used = catalog.open_sessions(connection, [role.name for _, _, role in alive])
         now, moment = time.monotonic(), datetime.now(UTC)
-        for record, role in alive:
+        for record, database, role in alive:
             if used.get(role.name):
                 self._without_session_since.pop(role.name, None)
             since = self._without_session_since.setdefault(role.name, now) if not used.get(role.name) else now
             expired = role.valid_until is not None and role.valid_until <= moment
             if expired or (not used.get(role.name) and (at_start or now - since >= IDLE_S)):
-                self._sweep_one(record, role.name)
-        self._remove_files({role.name for _, role in alive})
+                self._sweep_one(record, database, role.name)
 
-    def _sweep_one(self, record: AppRecord, login: str) -> None:
+    def _sweep_one(self, record: AppRecord, database: DatabaseRecord, login: str) -> None:
         try:
-            self._drop(record, login)
+            self._drop(record, database, login)
             _log.info("short-lived login swept", app=record.name, login=login)
         except HowdahError as error:
             _log.warning("short-lived login could not be swept", login=login, **error.as_dict())
 
-    def _drop(self, record: AppRecord, login: str) -> None:
-        with self._core.session() as connection, app_lock(connection, record.name):
-            record = self._core.app(record.name)
+    def _drop(self, record: AppRecord, database: DatabaseRecord, login: str) -> None:
+        instance = self._core.of(record)
+        with instance.session() as connection, app_lock(connection, record.name):
+            database = self._core.app(record.name).called(database.name)
             gone = not _exists(connection, login)
             if not gone:
-                spec = record.database.spec(retired=(login,))
-                self._core.loop.converge_login(connection, record, spec, login)
+                spec = database.spec(retired=(login,))
+                instance.loop.converge_login(connection, record.name, database, spec, login)
                 gone = not _exists(connection, login)
         self._without_session_since.pop(login, None)
         (self._core.home.session_files / f"{login}.conf").unlink(missing_ok=True)

@@ -8,22 +8,11 @@ import psycopg
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.records import AppRecord, DatabaseRecord, RoleKind, RoleRecord
-from howdah.domain.specs import Access
+from howdah.domain.specs import Access, Purpose
 from howdah.postgres.connections import Connection
 from howdah.postgres.queries import load
 
-HOME_INSTANCE = "home"
-
 _SQL = load("howdah.store.sql", "apps.sql")
-
-
-def ensure_instance(connection: Connection, maintenance_database: str) -> None:
-    """Put the home instance on record."""
-    connection.execute(
-        """INSERT INTO howdah.instances (name, kind, maintenance_database) VALUES (%s, 'embedded', %s)
-           ON CONFLICT (name) DO NOTHING""",
-        [HOME_INSTANCE, maintenance_database],
-    )
 
 
 def list_apps(connection: Connection) -> list[AppRecord]:
@@ -49,17 +38,38 @@ def app_not_found(app: str) -> HowdahError:
     return HowdahError("app_not_found", f'app "{app}" does not exist', hint="`howdah list` shows the apps there are.")
 
 
-def add_app(connection: Connection, app: str, database: DatabaseRecord) -> None:
-    """Record an app that is about to be made. Raises HowdahError `app_exists`."""
+def add_app(connection: Connection, app: str, instance: str) -> None:
+    """Record an app that is about to be made, without a database yet. Raises HowdahError `app_exists`."""
     try:
-        row = connection.execute(_SQL["add_app"], {"app": app, "instance": HOME_INSTANCE}).fetchone()
-        assert row is not None
-        parameters = {"app_id": row[0], "instance_id": row[1], "name": database.name}
-        connection.execute(_SQL["add_database"], {**parameters, "connection_limit": database.connection_limit})
+        connection.execute(_SQL["add_app"], {"app": app, "instance": instance})
     except psycopg.errors.UniqueViolation:
         raise HowdahError("app_exists", f'app "{app}" already exists') from None
-    for role in database.roles:
-        add_role(connection, app, database.name, role)
+
+
+def add_database(connection: Connection, app: str, database: DatabaseRecord) -> None:
+    """Record a database that is about to be made, with its roles. Raises HowdahError `name_in_use`."""
+    parameters = {
+        "app": app,
+        "name": database.name,
+        "purpose": database.purpose,
+        "connection_limit": database.connection_limit,
+    }
+    try:
+        connection.execute(_SQL["add_database"], parameters)
+        for role in database.roles:
+            add_role(connection, app, database.name, role)
+    except psycopg.errors.UniqueViolation:
+        raise HowdahError(
+            "name_in_use",
+            f'database "{database.name}" or one of its roles belongs to another app',
+            hint="Choose another app name.",
+        ) from None
+
+
+def holder(connection: Connection, instance: str, names: Sequence[str]) -> tuple[str, str] | None:
+    """An app of that instance that has a database or role called as one of `names`, and that name."""
+    row = connection.execute(_SQL["holder"], {"instance": instance, "names": list(names)}).fetchone()
+    return (row[0], row[1]) if row is not None else None
 
 
 def add_role(connection: Connection, app: str, database: str, role: RoleRecord) -> None:
@@ -84,8 +94,9 @@ def remove_role(connection: Connection, app: str, name: str) -> None:
 
 
 def forget_unmade(connection: Connection, app: str) -> None:
-    """Take an app off the record if none of its roles and databases was ever made."""
-    connection.execute(_SQL["forget_unmade"], {"app": app})
+    """Take off the record what databases of the app were never begun; and the app, where none is left."""
+    connection.execute(_SQL["forget_unmade_databases"], {"app": app})
+    connection.execute(_SQL["forget_app_without_databases"], {"app": app})
 
 
 def set_role_oids(connection: Connection, app: str, oids: Mapping[str, int]) -> None:
@@ -97,27 +108,27 @@ def set_database_oid(connection: Connection, app: str, name: str, oid: int) -> N
     connection.execute(_SQL["set_database_oid"], {"app": app, "name": name, "oid": oid})
 
 
-def set_ready(connection: Connection, app: str) -> None:
-    connection.execute(_SQL["set_ready"], {"app": app})
+def set_ready(connection: Connection, app: str, database: str) -> None:
+    connection.execute(_SQL["set_ready"], {"app": app, "name": database})
 
 
-def set_delivered(connection: Connection, app: str) -> None:
-    connection.execute(_SQL["set_delivered"], {"app": app})
+def set_delivered(connection: Connection, app: str, databases: Sequence[str]) -> None:
+    connection.execute(_SQL["set_delivered"], {"app": app, "names": list(databases)})
 
 
 def set_passwords_changed(connection: Connection, app: str, logins: Sequence[str]) -> None:
     connection.execute(_SQL["set_passwords_changed"], {"app": app, "logins": list(logins)})
 
 
-def set_activity(connection: Connection, seen: Mapping[str, datetime]) -> None:
-    """Remember, by database, when somebody was last seen working in it."""
-    parameters = {"names": list(seen), "times": list(seen.values()), "instance": HOME_INSTANCE}
+def set_activity(connection: Connection, instance: str, seen: Mapping[str, datetime]) -> None:
+    """Remember, by database of an instance, when somebody was last seen working in it."""
+    parameters = {"names": list(seen), "times": list(seen.values()), "instance": instance}
     connection.execute(_SQL["set_activity"], parameters)
 
 
 def _app(row: tuple[Any, ...]) -> AppRecord:
-    name, state, created_at, delivered, databases = row
-    return AppRecord(name, state, created_at, delivered, tuple(_database(entry) for entry in databases))
+    name, instance, created_at, databases = row
+    return AppRecord(name, instance, created_at, tuple(_database(entry) for entry in databases or ()))
 
 
 def _database(entry: dict[str, Any]) -> DatabaseRecord:
@@ -125,6 +136,9 @@ def _database(entry: dict[str, Any]) -> DatabaseRecord:
         name=entry["name"],
         roles=tuple(_role(role) for role in entry["roles"]),
         connection_limit=entry["connection_limit"],
+        purpose=Purpose(entry["purpose"]),
+        state=entry["state"],
+        delivered=entry["delivered"],
         is_open=entry["is_open"],
         oid=entry["oid"],
         last_activity_at=_time(entry["last_activity_at"]),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from howdah.domain.diff.grants import Change, Wanted, change_owner, diff_grants
 from howdah.domain.diff.guard import diff_guard
+from howdah.domain.differences import GUARD, LARGE_OBJECT_DEFAULTS, SUPERUSER_WALLS, TABLE_MAINTAIN
 from howdah.domain.observed import PUBLIC, Grant, Grants, InsideState, ObjectState
 from howdah.domain.plans import Statement
 from howdah.domain.server import Server
@@ -77,10 +78,11 @@ def diff_inside(spec: DatabaseSpec, inside: InsideState, server: Server) -> Iter
     yield from _diff_default_privileges(spec, inside, server)
     for state in inside.objects:
         yield from _diff_object(spec, _after_owner_change(spec, state), server)
-    if server.superuser:
+    if server.has(SUPERUSER_WALLS):
         wanted = {spec.owner: frozenset({"EXECUTE"}), spec.readwrite: frozenset({"EXECUTE"})}
         for state in inside.writers:
             yield from _diff_grants(spec, state, wanted)
+    if server.has(GUARD):
         yield from diff_guard(spec, inside.guard)
 
 
@@ -135,7 +137,7 @@ def _diff_object(spec: DatabaseSpec, state: ObjectState, server: Server) -> Iter
         yield from _diff_grants(spec, replace(state, kind=kind), _NOTHING)
         return
     wanted = _group_privileges(spec, kind)
-    if kind == "LARGE OBJECT" and not server.has_large_object_defaults:
+    if kind == "LARGE OBJECT" and not server.has(LARGE_OBJECT_DEFAULTS):
         # Without default privileges every new one would be drift: what was granted is kept, nothing is added.
         held = {(g.grantee, g.privilege) for g in state.grants}
         wanted = {role: frozenset(p for p in privs if (role, p) in held) for role, privs in wanted.items()}
@@ -164,14 +166,14 @@ def wanted_default_privileges(spec: DatabaseSpec, creator: str, server: Server) 
         "SCHEMAS": frozenset({"USAGE", "CREATE"}),
         "TABLES": _DML
         | frozenset({"TRUNCATE", "REFERENCES", "TRIGGER"})
-        | (frozenset({"MAINTAIN"}) if server.has_maintain else frozenset()),
+        | (frozenset({"MAINTAIN"}) if server.has(TABLE_MAINTAIN) else frozenset()),
         "SEQUENCES": frozenset({"USAGE", "SELECT", "UPDATE"}),
         "ROUTINES": frozenset({"EXECUTE"}),
         "LARGE OBJECTS": frozenset({"SELECT", "UPDATE"}),
     }
     wanted = {}
     for kind, object_kind in _DEFAULT_KINDS.items():
-        if kind == "LARGE OBJECTS" and not server.has_large_object_defaults:
+        if kind == "LARGE OBJECTS" and not server.has(LARGE_OBJECT_DEFAULTS):
             continue
         if creator == spec.owner or creator in spec.owner_logins:
             grants = dict(_group_privileges(spec, object_kind))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from howdah.domain.differences import MEMBERSHIP_OPTIONS, SELF_GRANTS
 from howdah.domain.observed import Membership, ObservedDatabase, RoleState
 from howdah.domain.plans import Statement
 from howdah.domain.server import Server
@@ -85,7 +86,7 @@ def wanted_memberships(spec: DatabaseSpec, server: Server) -> frozenset[Membersh
     """
 
     def edge(role: str, member: str, can_set: bool) -> Membership:
-        with_options = server.has_membership_options
+        with_options = server.has(MEMBERSHIP_OPTIONS)
         return Membership(
             role,
             member,
@@ -101,7 +102,7 @@ def wanted_memberships(spec: DatabaseSpec, server: Server) -> frozenset[Membersh
             *(edge(spec.group_of(login), login.name, login.access is Access.OWNER) for login in spec.logins),
             *(
                 edge(name, server.control_role, can_set=name == spec.owner)
-                for name, _ in ([] if server.superuser else spec.wanted_roles())
+                for name, _ in (spec.wanted_roles() if server.has(SELF_GRANTS) else ())
             ),
         ]
     )
@@ -124,7 +125,7 @@ def diff_memberships(spec: DatabaseSpec, observed: ObservedDatabase, server: Ser
         elif edge.member == server.control_role:
             continue
         elif edge.role not in spec.retired and edge.member not in spec.retired:
-            by = f" GRANTED BY {ident(edge.grantor)}" if server.has_membership_options else ""
+            by = f" GRANTED BY {ident(edge.grantor)}" if server.has(MEMBERSHIP_OPTIONS) else ""
             yield Statement(
                 f"take {edge.role} from {edge.member}",
                 f"REVOKE {ident(edge.role)} FROM {ident(edge.member)}{by} CASCADE",
@@ -132,7 +133,7 @@ def diff_memberships(spec: DatabaseSpec, observed: ObservedDatabase, server: Ser
             )
     for edge in sorted(wanted, key=lambda e: (e.role, e.member)):
         if (edge.role, edge.member) not in kept:
-            options = f" WITH INHERIT TRUE, SET {str(edge.set).upper()}" if server.has_membership_options else ""
+            options = f" WITH INHERIT TRUE, SET {str(edge.set).upper()}" if server.has(MEMBERSHIP_OPTIONS) else ""
             yield Statement(
                 f"make {edge.member} a member of {edge.role}",
                 f"GRANT {ident(edge.role)} TO {ident(edge.member)}{options}",
@@ -143,7 +144,7 @@ def diff_memberships(spec: DatabaseSpec, observed: ObservedDatabase, server: Ser
 
 
 def _comparable(edge: Membership, server: Server) -> Membership:
-    if server.has_membership_options:
+    if server.has(MEMBERSHIP_OPTIONS):
         return edge
     # Before 16 an edge stands once, whoever granted it.
     return Membership(edge.role, edge.member, server.grantor, edge.admin, None, None)

@@ -1,5 +1,15 @@
 -- What all databases of a server share. Parameters: roles (text[]), databases (text[]).
 
+-- name: server
+-- A provider's roles are told by the name of the bootstrap superuser, which nobody else can choose.
+SELECT current_setting('server_version_num')::int, r.rolsuper, r.rolname, b.rolname,
+       substring(b.rolname FROM '^(rds|cloudsql|azure)') AS provider,
+       ARRAY(SELECT p.rolname FROM pg_roles p
+              WHERE starts_with(p.rolname, substring(b.rolname FROM '^(rds|cloudsql|azure)'))
+                AND p.rolname NOT IN (current_user, session_user))::text[] AS provider_roles
+  FROM pg_roles r, pg_roles b
+ WHERE r.rolname = current_user AND b.oid = 10
+
 -- name: roles
 SELECT rolname, oid, rolcanlogin, rolinherit, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls,
        rolconnlimit, nullif(rolvaliduntil, 'infinity') AS rolvaliduntil

@@ -1,8 +1,9 @@
 -- name: apps
 -- Every app, or the one called %(app)s, with its databases and their roles, oldest first.
-SELECT a.name, a.state, a.created_at, a.delivered_at IS NOT NULL AS delivered,
+SELECT a.name, i.name AS instance, a.created_at,
        (SELECT json_agg(json_build_object(
                    'name', d.name, 'oid', d.oid::bigint, 'connection_limit', d.connection_limit, 'is_open', d.is_open,
+                   'purpose', d.purpose, 'state', d.state, 'delivered', d.delivered_at IS NOT NULL,
                    'last_activity_at', d.last_activity_at,
                    'roles', (SELECT json_agg(json_build_object(
                                         'name', r.name, 'kind', r.kind, 'oid', r.oid::bigint, 'access', r.access,
@@ -14,18 +15,28 @@ SELECT a.name, a.state, a.created_at, a.delivered_at IS NOT NULL AS delivered,
                ORDER BY d.id)
           FROM howdah.databases d WHERE d.app_id = a.id) AS databases
   FROM howdah.apps a
+  JOIN howdah.instances i ON i.id = a.instance_id
  WHERE %(app)s::text IS NULL OR a.name = %(app)s
  ORDER BY a.created_at, a.id
 
 -- name: add_app
 INSERT INTO howdah.apps (instance_id, name)
 SELECT id, %(app)s FROM howdah.instances WHERE name = %(instance)s
-RETURNING id, instance_id
+RETURNING id
 
 -- name: add_database
-INSERT INTO howdah.databases (app_id, instance_id, name, connection_limit)
-VALUES (%(app_id)s, %(instance_id)s, %(name)s, %(connection_limit)s)
-RETURNING id
+INSERT INTO howdah.databases (app_id, instance_id, name, purpose, connection_limit)
+SELECT id, instance_id, %(name)s, %(purpose)s, %(connection_limit)s FROM howdah.apps WHERE name = %(app)s
+
+-- name: holder
+-- An app that has a database or role of one of these names, and the name.
+SELECT a.name, coalesce(r.name, d.name)
+  FROM howdah.instances i
+  JOIN howdah.databases d ON d.instance_id = i.id
+  JOIN howdah.apps a ON a.id = d.app_id
+  LEFT JOIN howdah.roles r ON r.database_id = d.id AND r.name = ANY (%(names)s)
+ WHERE i.name = %(instance)s AND (d.name = ANY (%(names)s) OR r.name IS NOT NULL)
+ LIMIT 1
 
 -- name: add_role
 INSERT INTO howdah.roles (database_id, instance_id, name, kind, access, enabled, connection_limit, valid_until,
@@ -40,12 +51,15 @@ SELECT d.id, d.instance_id, %(name)s, %(kind)s, %(access)s, %(enabled)s, %(conne
 DELETE FROM howdah.roles r USING howdah.databases d, howdah.apps a
  WHERE d.id = r.database_id AND a.id = d.app_id AND a.name = %(app)s AND r.name = %(name)s
 
--- name: forget_unmade
--- An app of which nothing was made: no role, no database.
+-- name: forget_unmade_databases
+-- Databases of which nothing was made: no role, no database.
+DELETE FROM howdah.databases d USING howdah.apps a
+ WHERE a.id = d.app_id AND a.name = %(app)s AND d.state = 'creating' AND d.oid IS NULL
+   AND NOT EXISTS (SELECT FROM howdah.roles r WHERE r.database_id = d.id AND r.oid IS NOT NULL)
+
+-- name: forget_app_without_databases
 DELETE FROM howdah.apps a
- WHERE a.name = %(app)s AND a.state = 'creating'
-   AND NOT EXISTS (SELECT FROM howdah.databases d LEFT JOIN howdah.roles r ON r.database_id = d.id
-                    WHERE d.app_id = a.id AND (d.oid IS NOT NULL OR r.oid IS NOT NULL))
+ WHERE a.name = %(app)s AND NOT EXISTS (SELECT FROM howdah.databases d WHERE d.app_id = a.id)
 
 -- name: set_role_oid
 UPDATE howdah.roles r SET oid = %(oid)s
@@ -58,10 +72,12 @@ UPDATE howdah.databases d SET oid = %(oid)s
  WHERE a.id = d.app_id AND a.name = %(app)s AND d.name = %(name)s
 
 -- name: set_ready
-UPDATE howdah.apps SET state = 'ready' WHERE name = %(app)s
+UPDATE howdah.databases d SET state = 'ready'
+  FROM howdah.apps a WHERE a.id = d.app_id AND a.name = %(app)s AND d.name = %(name)s
 
 -- name: set_delivered
-UPDATE howdah.apps SET delivered_at = coalesce(delivered_at, now()) WHERE name = %(app)s
+UPDATE howdah.databases d SET delivered_at = coalesce(delivered_at, now())
+  FROM howdah.apps a WHERE a.id = d.app_id AND a.name = %(app)s AND d.name = ANY (%(names)s)
 
 -- name: set_passwords_changed
 UPDATE howdah.roles r SET password_changed_at = now()

@@ -1,0 +1,125 @@
+"""Probe: what an admin's login may do on a server that howdah didn't make."""
+
+from dataclasses import dataclass
+
+import psycopg
+
+from howdah.domain.errors import HowdahError
+from howdah.domain.plans import Plan, Statement
+from howdah.domain.sql import ident
+from howdah.postgres.connections import Connection
+from howdah.postgres.queries import load
+
+_SQL = load("howdah.postgres.sql", "probe.sql")
+OLDEST = 13
+
+
+@dataclass(frozen=True)
+class Login:
+    """The admin's login, and the server as it sees it. `tls` is about this very session."""
+
+    name: str
+    superuser: bool
+    create_role: bool
+    create_db: bool
+    replication: bool
+    standby: bool
+    version_num: int
+    tls: bool
+
+    def check(self) -> None:
+        """Raise HowdahError `instance_unsuitable` where howdah can't work with it."""
+        if self.version_num < OLDEST * 10000:
+            raise _unsuitable(
+                f"PostgreSQL {self.version_num // 10000} is too old",
+                f"howdah works on PostgreSQL {OLDEST} and newer.",
+            )
+        if self.standby:
+            raise _unsuitable("that server is a standby", "Name the primary.")
+        if not self.superuser and not (self.create_role and self.create_db):
+            raise _unsuitable(
+                f'the admin "{self.name}" may not create roles and databases',
+                f"Have a superuser run: ALTER ROLE {ident(self.name)} CREATEROLE CREATEDB.",
+            )
+
+
+def _unsuitable(message: str, hint: str) -> HowdahError:
+    return HowdahError("instance_unsuitable", message, hint=hint)
+
+
+@dataclass(frozen=True)
+class Offers:
+    """What a server lets an admin see and install."""
+
+    pg_hba: bool
+    predefined_roles: list[str]
+    trusted_extensions: list[str]
+    other_extensions: list[str]
+    open_databases: list[str]
+
+
+def probe_login(connection: Connection) -> Login:
+    """Who one is on this connection, and what one may."""
+    row = connection.execute(_SQL["login"]).fetchone()
+    assert row is not None
+    return Login(*row)
+
+
+def probe_offers(connection: Connection) -> Offers:
+    extensions = connection.execute(_SQL["extensions"]).fetchall()
+    return Offers(
+        pg_hba=bool(_one(connection, "may_read_hba")),
+        predefined_roles=[row[0] for row in connection.execute(_SQL["predefined_roles"]).fetchall()],
+        trusted_extensions=[name for name, trusted in extensions if trusted],
+        other_extensions=[name for name, trusted in extensions if not trusted],
+        open_databases=[row[0] for row in connection.execute(_SQL["open_databases"]).fetchall()],
+    )
+
+
+def system_identifier(connection: Connection) -> str | None:
+    """What initdb gave the cluster; None where the provider doesn't let one ask."""
+    try:
+        return str(_one(connection, "system_identifier"))
+    except psycopg.errors.InsufficientPrivilege:
+        return None
+
+
+def _one(connection: Connection, query: str) -> object:
+    row = connection.execute(_SQL[query]).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def plan_control_role(connection: Connection, login: Login, role: str) -> Plan:
+    """The statements after which `login` can act as the control role; none where it can already.
+
+    Raises HowdahError `name_in_use` for a role of that name that is something else.
+    """
+    kind = "SUPERUSER" if login.superuser else "CREATEROLE CREATEDB"
+    plan: Plan = []
+    row = connection.execute(_SQL["control_role"], {"role": role}).fetchone()
+    if row is None:
+        plan.append(Statement(f"create control role {role}", f"CREATE ROLE {ident(role)} NOLOGIN {kind}"))
+    else:
+        can_login, superuser, create_role, create_db = row
+        if can_login or not (superuser or (create_role and create_db)):
+            raise HowdahError(
+                "name_in_use",
+                f'role "{role}" is there and is no control role of howdah\'s',
+                detail="A control role can't log in, and creates roles and databases.",
+                hint="Choose another with --control-role.",
+            )
+        if login.superuser and not superuser:
+            plan.append(Statement(f"make {role} a superuser", f"ALTER ROLE {ident(role)} SUPERUSER"))
+    if not login.superuser:
+        query = "may_become_16" if login.version_num >= 160000 else "may_become"
+        if row is None or not _member(connection, query, role):
+            options = " WITH INHERIT TRUE, SET TRUE" if login.version_num >= 160000 else ""
+            plan.append(
+                Statement(f"let {login.name} act as {role}", f"GRANT {ident(role)} TO {ident(login.name)}{options}")
+            )
+    return plan
+
+
+def _member(connection: Connection, query: str, role: str) -> bool:
+    return connection.execute(_SQL[query], {"role": role}).fetchone() == (True,)

@@ -1,0 +1,228 @@
+"""Making an app's databases: intent first, then the loop, and again after whatever interrupted it."""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+import structlog
+
+from howdah.domain.diff import diff_database
+from howdah.domain.errors import HowdahError
+from howdah.domain.observed import ObservedDatabase
+from howdah.domain.plans import MASK
+from howdah.domain.records import AppRecord, DatabaseRecord, name_in_use, new_database
+from howdah.domain.specs import Purpose
+from howdah.domain.views import PlannedStatement
+from howdah.postgres.connections import Connection
+from howdah.postgres.locks import app_lock
+from howdah.postgres.observe import observe_shared
+from howdah.services.core import Core, Instance, check_present
+from howdah.services.logins import mint_passwords
+from howdah.services.operations import Operations
+from howdah.store import apps as app_store
+
+_NOTHING_THERE = ObservedDatabase({}, frozenset(), frozenset(), None, None, {}, {})
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Made:
+    """What a create made. `resumed`: some of it was begun by an earlier one."""
+
+    databases: list[DatabaseRecord]
+    resumed: bool
+    passwords: dict[str, str] = field(default_factory=dict, repr=False)
+    limits: list[str] = field(default_factory=list)
+
+
+class Making:
+    """Makes databases, and finishes what was left half-made."""
+
+    def __init__(self, core: Core, operations: Operations):
+        self._core = core
+        self._operations = operations
+        # (app, database) made by this process: the URLs are out or on the way, though not yet on record as delivered.
+        self._issued: set[tuple[str, str]] = set()
+        self._guard = threading.Lock()
+        self._at_work: set[str] = set()
+        # Apps whose making lost its server: taken up again when it answers.
+        self._waiting: set[str] = set()
+
+    def wanted(self, app: str, purposes: Iterable[Purpose]) -> list[DatabaseRecord]:
+        """Records of the main database and of those for `purposes`. Raises HowdahError `invalid_name`."""
+        return [new_database(app, purpose) for purpose in dict.fromkeys([Purpose.MAIN, *purposes])]
+
+    def find(self, app: str) -> AppRecord | None:
+        """The app on record, half-made ones too."""
+        with self._core.store.connect() as stored:
+            return app_store.find_app(stored, app)
+
+    def undelivered(self, app: str) -> bool:
+        """Whether some database was begun and its URLs never left: the control plane died in between."""
+        record = self.find(app)
+        return record is not None and bool(self._takeable(record))
+
+    def delivered(self, app: str, databases: Sequence[str]) -> None:
+        """The URLs of these databases have gone out."""
+        with self._core.store.connect() as stored:
+            app_store.set_delivered(stored, app, databases)
+
+    def make(self, instance: Instance, app: str, wanted: Sequence[DatabaseRecord]) -> Made:
+        """Make what is wanted and isn't there, and whatever an earlier create began, with new passwords."""
+        with self._working_on(app), instance.session() as connection, app_lock(connection, app):
+            made = self._intend(instance, connection, app, wanted)
+            try:
+                self._converge(instance, connection, app, made)
+            except (HowdahError, psycopg.Error) as error:
+                if _lost(error):
+                    self._waiting.add(app)
+                with self._core.store.connect() as stored:
+                    app_store.forget_unmade(stored, app)
+                raise
+            self._issued |= {(app, database.name) for database in made.databases}
+            return made
+
+    def plan(self, instance: Instance, app: str, wanted: Sequence[DatabaseRecord]) -> list[PlannedStatement]:
+        """The statements that `make` would run now. Raises what `make` raises before it changes anything."""
+        shown: list[PlannedStatement] = []
+        with instance.session() as connection:
+            record = self.find(app)
+            takeable, missing = self._todo(connection, record, app, wanted)
+            self._check_free(instance, connection, missing)
+            for database in [*takeable, *missing]:
+                # The plan shows where passwords are set; the ones of a real create don't exist yet.
+                spec = database.spec(verifiers={role.name: MASK for role in database.logins if role.enabled})
+                observed = _NOTHING_THERE
+                if database in takeable:
+                    observed = instance.loop.observe(connection, app, database, spec)
+                shown += instance.loop.shown(diff_database(spec, observed, instance.server))
+        return shown
+
+    def resume(self, *, at_start: bool = False) -> None:
+        """Finish what is half-made, at start, or later where its server was lost and answers again.
+
+        Passwords are minted when somebody asks again.
+        """
+        for record in self._core.apps():
+            half_made = any(database.state != "ready" for database in record.databases)
+            due = at_start or record.name in self._waiting
+            if not half_made:
+                self._waiting.discard(record.name)
+            elif due and not self._core.of(record).resting and record.name not in self._at_work:
+                self._resume(record.name, self._core.of(record))
+
+    def _resume(self, app: str, instance: Instance) -> None:
+        self._waiting.discard(app)
+        try:
+            with (
+                self._working_on(app),
+                instance.session() as connection,
+                app_lock(connection, app),
+                self._operations.run("database.create", app, "howdah") as operation,
+            ):
+                for database in self._core.app(app).databases:
+                    if database.state != "ready":
+                        instance.loop.converge(connection, app, database.spec()).check()
+                        with self._core.store.connect() as stored:
+                            app_store.set_ready(stored, app, database.name)
+                operation.answer = {"resumed": True}
+        except (HowdahError, psycopg.Error) as error:
+            if _lost(error):
+                self._waiting.add(app)
+            said = error.as_dict() if isinstance(error, HowdahError) else {"message": type(error).__name__}
+            _log.warning("half-made app could not be finished", app=app, **said)
+
+    @contextmanager
+    def _working_on(self, app: str) -> Iterator[None]:
+        with self._guard:
+            mine = app not in self._at_work
+            self._at_work.add(app)
+        try:
+            yield
+        finally:
+            if mine:
+                with self._guard:
+                    self._at_work.discard(app)
+
+    def _takeable(self, record: AppRecord) -> list[DatabaseRecord]:
+        """Databases that were never finished, or whose URLs never left."""
+        return [d for d in record.databases if not d.delivered and (record.name, d.name) not in self._issued]
+
+    def _todo(
+        self, connection: Connection, record: AppRecord | None, app: str, wanted: Sequence[DatabaseRecord]
+    ) -> tuple[list[DatabaseRecord], list[DatabaseRecord]]:
+        """What to take up, and what to make anew. Raises HowdahError `app_exists` where that is nothing."""
+        if record is None:
+            return [], list(wanted)
+        takeable = self._takeable(record)
+        have = {database.purpose for database in record.databases}
+        missing = [database for database in wanted if database.purpose not in have]
+        for database in record.databases:
+            check_present(connection, record, database)
+        if not takeable and not missing:
+            raise HowdahError(
+                "app_exists",
+                f'app "{app}" already exists',
+                detail="Its URLs were handed out when it was made, and howdah keeps no password.",
+                hint=f"`howdah info {app}` shows it; `howdah password {app}` mints a new password.",
+            )
+        return takeable, missing
+
+    def _intend(self, instance: Instance, connection: Connection, app: str, wanted: Sequence[DatabaseRecord]) -> Made:
+        """Commit to the store what is about to be made."""
+        record = self.find(app)
+        takeable, missing = self._todo(connection, record, app, wanted)
+        self._check_free(instance, connection, missing)
+        with self._core.store.connect() as stored:
+            if record is None:
+                app_store.add_app(stored, app, instance.name)
+            for database in missing:
+                app_store.add_database(stored, app, database)
+        return Made([*takeable, *missing], resumed=bool(takeable))
+
+    def _check_free(self, instance: Instance, connection: Connection, databases: Sequence[DatabaseRecord]) -> None:
+        for database in databases:
+            spec = database.spec()
+            with self._core.store.connect() as stored:
+                taken = app_store.holder(stored, instance.name, spec.role_names)
+            if taken is not None:
+                raise HowdahError(
+                    "name_in_use",
+                    f'"{taken[1]}" belongs to app "{taken[0]}" already',
+                    hint="Choose another app name.",
+                )
+            provider = instance.server.provider
+            if provider is not None and spec.name.startswith(provider):
+                raise HowdahError(
+                    "invalid_name",
+                    f"names that begin with {provider} belong to the provider of instance {instance.name}",
+                    hint="Choose another app name.",
+                )
+            shared = observe_shared(connection, spec.role_names, [spec.name])
+            for name in shared.databases:
+                raise name_in_use("database", name)
+            for name in sorted(shared.roles):
+                raise name_in_use("role", name)
+
+    def _converge(self, instance: Instance, connection: Connection, app: str, made: Made) -> None:
+        for planned in made.databases:
+            database = self._core.app(app).called(planned.name)
+            names = [role.name for role in database.logins if role.enabled and not role.short_lived]
+            passwords, verifiers = mint_passwords(connection, names)
+            outcome = instance.loop.converge(connection, app, database.spec(verifiers=verifiers))
+            outcome.check()
+            with self._core.store.connect() as stored:
+                app_store.set_ready(stored, app, database.name)
+                app_store.set_passwords_changed(stored, app, names)
+            made.passwords.update(passwords)
+            made.limits += map(str, outcome.limits)
+
+
+def _lost(error: Exception) -> bool:
+    """Whether the server went away, rather than refused."""
+    if isinstance(error, HowdahError):
+        return error.code == "server_down"
+    return isinstance(error, psycopg.OperationalError)

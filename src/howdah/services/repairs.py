@@ -1,0 +1,79 @@
+"""Repairs: an app's drift, and bringing the app back to what is wanted."""
+
+from howdah.domain.errors import HowdahError
+from howdah.domain.records import AppRecord
+from howdah.domain.views import PlannedApp, PlannedStatement, RepairedApp
+from howdah.postgres.connections import Connection
+from howdah.postgres.locks import app_lock
+from howdah.postgres.observe import observe_shared
+from howdah.services.core import Core, Instance, check_present
+from howdah.services.operations import Operations
+from howdah.store import apps as app_store
+
+
+class Repairs:
+    """Looks for drift and mends it; every database of an app is covered."""
+
+    def __init__(self, core: Core, operations: Operations):
+        self._core = core
+        self._operations = operations
+
+    def plan(self, app: str) -> PlannedApp:
+        """The drift of an app: what `repair` would do now. Raises what `repair` raises before it changes anything."""
+        record = self._core.app(app)
+        instance = self._core.of(record)
+        statements: list[PlannedStatement] = []
+        with instance.session() as connection:
+            for database in record.databases:
+                check_present(connection, record, database)
+                statements += instance.loop.shown(instance.loop.plan(connection, app, database))
+        return PlannedApp(app, statements)
+
+    def repair(self, app: str, actor: str, *, adopt: bool = False) -> RepairedApp:
+        """Bring an app back to what is wanted; passwords stay as they are. Returns the statements that were run.
+
+        With `adopt`, the databases and roles that now bear the recorded names are taken for the app's, as after
+        a restore by hand.
+
+        Raises HowdahError `app_not_found`, `identity_changed`, `database_invalid`, `database_missing`, `busy`,
+        `server_down`, `statement_failed`.
+        """
+        record = self._core.app(app)
+        instance = self._core.of(record)
+        done: list[PlannedStatement] = []
+        limits: list[str] = []
+        with self._operations.run("database.repair", app, actor) as operation:
+            operation.audited = {"adopt": adopt}
+            with instance.session() as connection, app_lock(connection, app):
+                if adopt:
+                    self._adopt(connection, record)
+                    record = self._core.app(app)
+                for database in record.databases:
+                    check_present(connection, record, database)
+                    outcome = instance.loop.converge(connection, app, database.spec())
+                    done += instance.loop.shown(outcome.done)
+                    limits += map(str, outcome.limits)
+            operation.answer = {"statements": len(done)}
+            return RepairedApp(app, done, limits, str(operation.id))
+
+    def _adopt(self, connection: Connection, record: AppRecord) -> None:
+        specs = [database.spec() for database in record.databases]
+        roles = [name for spec in specs for name in spec.role_names]
+        shared = observe_shared(connection, roles, [spec.name for spec in specs])
+        with self._core.store.connect() as stored:
+            app_store.set_role_oids(stored, record.name, {name: state.oid for name, state in shared.roles.items()})
+            for name, state in shared.databases.items():
+                app_store.set_database_oid(stored, record.name, name, state.oid)
+
+
+def drift(instance: Instance, connection: Connection, record: AppRecord) -> list[str]:
+    """What `repair` would do, in words; what it would refuse to work on is drift as well."""
+    found: list[str] = []
+    for database in record.databases:
+        if database.state != "ready":
+            continue
+        try:
+            found += [s.description for s in instance.loop.plan(connection, record.name, database)]
+        except HowdahError as error:
+            found.append(error.message)
+    return found
