@@ -141,12 +141,12 @@ class ObservedDatabase:
     dependents: Mapping[str, frozenset[str]]
 
     def without(self, roles: frozenset[str]) -> "ObservedDatabase":
-        """The same with nothing in it that `roles` own (but for schema public), hold, granted or are members of."""
+        """The same with nothing in it that `roles` own (but for schema public), hold or are members of."""
         if not roles:
             return self
 
         def others(grants: Grants) -> Grants:
-            return frozenset(g for g in grants if not roles & {g.grantee, g.grantor})
+            return frozenset(g for g in grants if g.grantee not in roles)
 
         inside = self.inside
         if inside is not None:
@@ -163,7 +163,7 @@ class ObservedDatabase:
             )
         return replace(
             self,
-            memberships=frozenset(m for m in self.memberships if not roles & {m.role, m.member, m.grantor}),
+            memberships=frozenset(m for m in self.memberships if not roles & {m.role, m.member}),
             database=self.database and replace(self.database, grants=others(self.database.grants)),
             inside=inside,
         )

@@ -58,15 +58,18 @@ SECURITY_RELEASES = (
 END_OF_LIFE = {14: date(2026, 11, 12)}
 
 
-def notice(version: ServerVersion, today: date | None = None) -> str | None:
-    """What a person should know about the running minor's age in one or two sentences, or None."""
+def notice(version: ServerVersion, today: date | None = None, *, own: bool = True) -> str | None:
+    """What a person should know about the running minor's age in one or two sentences, or None.
+
+    `own` False: of a server that howdah doesn't run.
+    """
     said: list[str] = []
     for release in SECURITY_RELEASES:
         if release.lacks(version):
             said.append(f"PostgreSQL {version} lacks the security release of {release.day} ({release.fixes}).")
             if (minor := release.first_fixed.get(version.major)) is not None:
                 said.append(f"Use {version.major}.{minor} or newer.")
-            else:
+            elif own:
                 said.append("For production use a PostgreSQL that your system keeps patched, with --pg-bin.")
             break
     ended = END_OF_LIFE.get(version.major)

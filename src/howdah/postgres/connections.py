@@ -110,9 +110,15 @@ def open_connection(conninfo: str, hint: str = DOWN_HINT) -> Connection:
         raise HowdahError(
             "server_down",
             "PostgreSQL can't be reached",
-            detail=str(error).strip(),
+            detail=_said(error),
             hint=hint,
         ) from None
+
+
+def _said(error: psycopg.OperationalError) -> str:
+    """What libpq and the server say, without the line that names our own password file."""
+    lines = str(error).strip().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("password retrieved from file"))
 
 
 # Not `pg_terminate_backend(pid, timeout)`, which 13 doesn't have.

@@ -1,7 +1,7 @@
 """Advisory locks, all taken in the maintenance database: PostgreSQL keeps them per database."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 
@@ -46,5 +46,6 @@ def app_lock(connection: Connection, app: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if not connection.closed and not connection.broken:
+        # A session that is lost holds no lock.
+        with suppress(psycopg.OperationalError):
             connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", keys)

@@ -9,6 +9,7 @@ from psycopg.rows import TupleRow
 
 from howdah.domain.diff.guard import GUARD_BODY
 from howdah.domain.differences import PUBLIC_SCHEMA_SHUT
+from howdah.domain.errors import HowdahError
 from howdah.domain.observed import (
     DatabaseState,
     DefaultPrivileges,
@@ -53,10 +54,13 @@ def choose_template(connector: Connector, server: Server) -> Server:
     """
     if server.has(PUBLIC_SCHEMA_SHUT):
         return server
-    with connector.connect("template1") as connection:
-        row = connection.execute(
-            "SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = 'public'"
-        ).fetchone()
+    try:
+        with connector.connect("template1") as connection:
+            row = connection.execute(
+                "SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = 'public'"
+            ).fetchone()
+    except HowdahError:
+        return server  # somebody shut template1: nothing is known of it, and the limit stays said
     return replace(server, template="template1") if row == (True,) else server
 
 

@@ -38,7 +38,8 @@ class Activity:
             try:
                 self._sample(instance, names)
             except HowdahError as error:
-                _log.warning("no sample of activity", instance=instance.name, **error.as_dict())
+                if error.code != "server_down":  # which the instance itself has said
+                    _log.warning("no sample of activity", instance=instance.name, **error.as_dict())
 
     def _sample(self, instance: Instance, names: list[str]) -> None:
         counted = self._counted[instance.name]

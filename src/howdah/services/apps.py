@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import psycopg
+
 from howdah.domain.errors import HowdahError
 from howdah.domain.names import HOME_INSTANCE
 from howdah.domain.records import AppRecord, DatabaseRecord
@@ -57,11 +59,15 @@ class Apps:
         wanted = self._making.wanted(app, purposes)
         place = self._place(app, instance)
         redo = self._making.undelivered(app)
-        with self._operations.run("database.create", app, actor, key, redo=redo) as operation:
+        with (
+            self._making.handing_out(app) as made_for,
+            self._operations.run("database.create", app, actor, key, redo=redo) as operation,
+        ):
             if operation.repeated is not None:
                 return _repeated(operation.repeated, str(operation.id))
             operation.audited = {"instance": place.name}
-            made = self._making.make(place, app, wanted)
+            made = self._making.make(place, app, wanted, made_for)
+            operation.audited["databases"] = [database.name for database in made.databases]
             record = self._core.app(app)
             created = CreatedApp(
                 app=app,
@@ -94,7 +100,7 @@ class Apps:
             try:
                 with self._core.instance(name).session() as connection:
                     rows[name] = catalog.databases(connection, databases)
-            except HowdahError:
+            except (HowdahError, psycopg.OperationalError):
                 rows[name] = None
         return [_app_summary(record, _summaries(record, rows[record.instance])) for record in records]
 

@@ -7,6 +7,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import structlog
+
+from howdah.domain.differences import PUBLIC_SCHEMA_SHUT
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
 from howdah.domain.records import AppRecord, DatabaseRecord, stranger
@@ -24,6 +27,9 @@ from howdah.store.database import Store
 _CONCURRENT_OPERATIONS = 4
 # How long work in the background leaves a server alone that didn't answer.
 _REST_S = 30.0
+
+
+_log = structlog.get_logger(__name__)
 
 
 class Ways(Protocol):
@@ -66,8 +72,12 @@ class Instance:
                 self._end_orphans()
                 connection = opened.enter_context(self.connector.connect())
             except HowdahError as error:
+                if self._failed_at is None:
+                    _log.warning("instance unreachable", instance=self.name, **error.as_dict())
                 self._failed_at = time.monotonic()
                 raise self._named(error) from None
+            if self._failed_at is not None:
+                _log.info("instance answers again", instance=self.name)
             self._failed_at = None
             self._look(connection)
             yield connection
@@ -80,7 +90,8 @@ class Instance:
 
     def _look(self, connection: Connection) -> None:
         seen = observe_server(connection)
-        if self._server is None or replace(self._server, template=seen.template) != seen:
+        known = self._server
+        if known is None or replace(known, template=seen.template) != seen or not known.has(PUBLIC_SCHEMA_SHUT):
             self._server = choose_template(self.connector, seen)
 
     def _named(self, error: HowdahError) -> HowdahError:

@@ -32,7 +32,7 @@ def describe(instance: Instance, apps: int) -> InstanceInfo:
         info,
         tls=capabilities.tls,
         capabilities=capabilities,
-        limits=[*_limits(instance.server), *_limits_of_adopted(capabilities)],
+        limits=[*_limits(instance.server), *_limits_of_adopted(instance, capabilities)],
         notices=_notices(instance, row["version_num"], capabilities),
     )
 
@@ -107,21 +107,28 @@ def _limits(server: Server) -> list[LimitView]:
     return [LimitView(*each) for each in limits(server)]
 
 
-def _limits_of_adopted(capabilities: Capabilities) -> list[LimitView]:
+def _limits_of_adopted(instance: Instance, capabilities: Capabilities) -> list[LimitView]:
     found = [
         LimitView(
             f'every login of an app may connect to database "{name}"',
-            f"Where its users don't need PUBLIC for that: REVOKE CONNECT, TEMPORARY ON DATABASE {ident(name)} "
-            "FROM PUBLIC.",
+            "Where its users don't need PUBLIC for that: "
+            f"{_keep_a_way_in(instance, name)}REVOKE CONNECT, TEMPORARY ON DATABASE {ident(name)} FROM PUBLIC.",
         )
         for name in capabilities.open_databases
     ]
     return [*found, LimitView("an app's gate is its only wall: pg_hba.conf there isn't howdah's", None)]
 
 
+def _keep_a_way_in(instance: Instance, database: str) -> str:
+    """Where howdah itself may be there as one of PUBLIC only: the databases that it works in."""
+    if instance.server.superuser or database not in (instance.connector.maintenance, "template1"):
+        return ""
+    return f"GRANT CONNECT ON DATABASE {ident(database)} TO {ident(instance.server.control_role)}; "
+
+
 def _notices(instance: Instance, version_num: int, capabilities: Capabilities) -> list[str]:
     said = []
-    if old := notice(ServerVersion(version_num // 10000, version_num % 10000)):
+    if old := notice(ServerVersion(version_num // 10000, version_num % 10000), own=False):
         said.append(old)
     if not capabilities.tls and isinstance(instance.ways, AdoptedServer) and not instance.ways.address.local:
         said.append("howdah connects to it without TLS (sslmode).")

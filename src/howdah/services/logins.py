@@ -63,6 +63,9 @@ class Logins:
                 instance.loop.converge_login(connection, app, database, spec, role.name)
                 with self._core.store.connect() as stored:
                     app_store.set_passwords_changed(stored, app, [role.name])
+                    if database.state == "ready":
+                        # Somebody has a URL: a later create mints none in its place.
+                        app_store.set_delivered(stored, app, [database.name])
                 ended = 0
                 if end:
                     ended = catalog.open_sessions(connection, [role.name]).get(role.name, 0)
@@ -144,7 +147,7 @@ class Logins:
             try:
                 with instance.session() as own:
                     views += _seen(instance, own, known, everyone=app is None)
-            except HowdahError:
+            except (HowdahError, psycopg.OperationalError):
                 views += [_unseen(*each) for each in known.values() if each[2].enabled]
         return views
 

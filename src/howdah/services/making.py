@@ -13,7 +13,7 @@ from howdah.domain.errors import HowdahError
 from howdah.domain.observed import ObservedDatabase
 from howdah.domain.plans import MASK
 from howdah.domain.records import AppRecord, DatabaseRecord, name_in_use, new_database
-from howdah.domain.specs import Purpose
+from howdah.domain.specs import Access, Purpose
 from howdah.domain.views import PlannedStatement
 from howdah.postgres.connections import Connection
 from howdah.postgres.locks import app_lock
@@ -70,7 +70,17 @@ class Making:
         with self._core.store.connect() as stored:
             app_store.set_delivered(stored, app, databases)
 
-    def make(self, instance: Instance, app: str, wanted: Sequence[DatabaseRecord]) -> Made:
+    @contextmanager
+    def handing_out(self, app: str) -> Iterator[set[str]]:
+        """Around a create: databases that `make` puts into the set count as handed out, unless the block fails."""
+        databases: set[str] = set()
+        try:
+            yield databases
+        except BaseException:
+            self._issued -= {(app, database) for database in databases}
+            raise
+
+    def make(self, instance: Instance, app: str, wanted: Sequence[DatabaseRecord], handed_out: set[str]) -> Made:
         """Make what is wanted and isn't there, and whatever an earlier create began, with new passwords."""
         with self._working_on(app), instance.session() as connection, app_lock(connection, app):
             made = self._intend(instance, connection, app, wanted)
@@ -82,7 +92,8 @@ class Making:
                 with self._core.store.connect() as stored:
                     app_store.forget_unmade(stored, app)
                 raise
-            self._issued |= {(app, database.name) for database in made.databases}
+            handed_out |= {database.name for database in made.databases}
+            self._issued |= {(app, database) for database in handed_out}
             return made
 
     def plan(self, instance: Instance, app: str, wanted: Sequence[DatabaseRecord]) -> list[PlannedStatement]:
@@ -91,7 +102,7 @@ class Making:
         with instance.session() as connection:
             record = self.find(app)
             takeable, missing = self._todo(connection, record, app, wanted)
-            self._check_free(instance, connection, missing)
+            self._check_free(instance, connection, record, app, missing)
             for database in [*takeable, *missing]:
                 # The plan shows where passwords are set; the ones of a real create don't exist yet.
                 spec = database.spec(verifiers={role.name: MASK for role in database.logins if role.enabled})
@@ -149,7 +160,11 @@ class Making:
 
     def _takeable(self, record: AppRecord) -> list[DatabaseRecord]:
         """Databases that were never finished, or whose URLs never left."""
-        return [d for d in record.databases if not d.delivered and (record.name, d.name) not in self._issued]
+        return [
+            d
+            for d in record.databases
+            if d.state != "ready" or (not d.delivered and (record.name, d.name) not in self._issued)
+        ]
 
     def _todo(
         self, connection: Connection, record: AppRecord | None, app: str, wanted: Sequence[DatabaseRecord]
@@ -160,22 +175,20 @@ class Making:
         takeable = self._takeable(record)
         have = {database.purpose for database in record.databases}
         missing = [database for database in wanted if database.purpose not in have]
+        asked_for = {database.purpose for database in wanted}
         for database in record.databases:
-            check_present(connection, record, database)
+            # Others may be gone: a lost test database is in the way of no shadow database.
+            if database.purpose in asked_for or database in takeable:
+                check_present(connection, record, database)
         if not takeable and not missing:
-            raise HowdahError(
-                "app_exists",
-                f'app "{app}" already exists',
-                detail="Its URLs were handed out when it was made, and howdah keeps no password.",
-                hint=f"`howdah info {app}` shows it; `howdah password {app}` mints a new password.",
-            )
+            raise _app_exists(record, wanted[-1].purpose)
         return takeable, missing
 
     def _intend(self, instance: Instance, connection: Connection, app: str, wanted: Sequence[DatabaseRecord]) -> Made:
         """Commit to the store what is about to be made."""
         record = self.find(app)
         takeable, missing = self._todo(connection, record, app, wanted)
-        self._check_free(instance, connection, missing)
+        self._check_free(instance, connection, record, app, missing)
         with self._core.store.connect() as stored:
             if record is None:
                 app_store.add_app(stored, app, instance.name)
@@ -183,16 +196,25 @@ class Making:
                 app_store.add_database(stored, app, database)
         return Made([*takeable, *missing], resumed=bool(takeable))
 
-    def _check_free(self, instance: Instance, connection: Connection, databases: Sequence[DatabaseRecord]) -> None:
+    def _check_free(
+        self,
+        instance: Instance,
+        connection: Connection,
+        record: AppRecord | None,
+        app: str,
+        databases: Sequence[DatabaseRecord],
+    ) -> None:
         for database in databases:
             spec = database.spec()
             with self._core.store.connect() as stored:
                 taken = app_store.holder(stored, instance.name, spec.role_names)
             if taken is not None:
+                second = database.purpose is not Purpose.MAIN
                 raise HowdahError(
                     "name_in_use",
                     f'"{taken[1]}" belongs to app "{taken[0]}" already',
-                    hint="Choose another app name.",
+                    detail=f"The {database.purpose} database of {app} would be {database.name}." if second else None,
+                    hint=f"Beside {taken[0]}, {app} can have none." if record else "Choose another app name.",
                 )
             provider = instance.server.provider
             if provider is not None and spec.name.startswith(provider):
@@ -219,6 +241,19 @@ class Making:
                 app_store.set_passwords_changed(stored, app, names)
             made.passwords.update(passwords)
             made.limits += map(str, outcome.limits)
+
+
+def _app_exists(record: AppRecord, asked_for: Purpose) -> HowdahError:
+    app = record.name
+    there = ", ".join(f"{database.name} ({database.purpose})" for database in record.databases)
+    login = record.for_purpose(asked_for).handed_out(Access.OWNER)
+    option = f" --login {login.name}" if login and asked_for is not Purpose.MAIN else ""
+    return HowdahError(
+        "app_exists",
+        f'app "{app}" already exists',
+        detail=f"It has {there}. The URLs were handed out when that was made, and howdah keeps no password.",
+        hint=f"`howdah info {app}` shows it; `howdah password {app}{option}` mints a new password.",
+    )
 
 
 def _lost(error: Exception) -> bool:

@@ -124,7 +124,8 @@ class Sessions:
                 try:
                     self._sweep_instance(instance, here, at_start)
                 except HowdahError as error:
-                    _log.warning("instance not swept", instance=instance.name, **error.as_dict())
+                    if error.code != "server_down":  # which the instance itself has said
+                        _log.warning("instance not swept", instance=instance.name, **error.as_dict())
         self._remove_files({role.name for _, _, role in alive})
 
     def _sweep_instance(

@@ -20,7 +20,7 @@ SELECT d.datname AS name, d.oid::bigint AS oid, o.rolname AS owner, pg_encoding_
 -- name: logins
 SELECT r.rolname AS login, r.rolsuper, r.rolcreatedb, r.rolcreaterole, r.rolreplication, r.rolbypassrls,
        r.rolconnlimit AS connection_limit, nullif(r.rolvaliduntil, 'infinity') AS valid_until,
-       ARRAY(SELECT g.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+       ARRAY(SELECT DISTINCT g.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
               WHERE m.member = r.oid ORDER BY 1)::text[] AS member_of,
        (SELECT count(*) FROM pg_stat_activity s
          WHERE s.usesysid = r.oid AND s.backend_type = 'client backend' AND s.pid <> pg_backend_pid()) AS open_sessions

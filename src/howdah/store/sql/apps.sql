@@ -36,6 +36,7 @@ SELECT a.name, coalesce(r.name, d.name)
   JOIN howdah.apps a ON a.id = d.app_id
   LEFT JOIN howdah.roles r ON r.database_id = d.id AND r.name = ANY (%(names)s)
  WHERE i.name = %(instance)s AND (d.name = ANY (%(names)s) OR r.name IS NOT NULL)
+ ORDER BY d.id, r.id
  LIMIT 1
 
 -- name: add_role
