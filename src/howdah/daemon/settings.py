@@ -4,8 +4,6 @@ The control plane's own, beside the instance's options: PostgreSQL doesn't care 
 """
 
 import ipaddress
-import json
-import os
 import re
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
+from howdah.instances.options import load_options, not_understood, save_options
 
 _ENDPOINT = re.compile(r"(?P<host>\[[^\]]+\]|[^:]+):(?P<port>[0-9]{1,5})")
 # Those words of `up` that are meant for the API.
@@ -43,40 +42,15 @@ class ApiSettings:
     @classmethod
     def load(cls, home: Home) -> "ApiSettings":
         """What an earlier `up` saved, else the defaults. Raises `home` when the file can't be read or understood."""
+        known = load_options(home.api_config, frozenset(field.name for field in fields(cls)))
         try:
-            stored = json.loads(home.api_config.read_text(encoding="utf-8"))
-            known = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
-            return cls(**known).validated()
-        except FileNotFoundError:
-            return cls()
-        except OSError as error:
-            raise HowdahError(
-                "home",
-                f"{home.api_config} can't be read",
-                detail=f"{error.strerror}.",
-                hint="Run howdah as the user that started it.",
-            ) from error
+            return cls(**known or {}).validated()
         except (ValueError, TypeError) as error:
-            raise HowdahError(
-                "home",
-                f"{home.api_config} can't be understood",
-                detail=str(error),
-                hint="Repair the file, or remove it and give `howdah up` its --api options again.",
-            ) from error
+            raise not_understood(home.api_config, error) from error
 
     def save(self, home: Home) -> None:
         """Write to the home, all or nothing. Raises `OSError`."""
-        temporary = home.api_config.with_name(f".{home.api_config.name}.{os.getpid()}")
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(asdict(self), file, indent=2)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(home.api_config)
-        finally:
-            temporary.unlink(missing_ok=True)
+        save_options(home.api_config, asdict(self))
 
     def merged(self, given: dict[str, Any]) -> "ApiSettings":
         """These settings with the given options over them; None means not given, an empty text means none."""

@@ -1,14 +1,13 @@
 """What a person told `howdah up` about the embedded instance, kept in the home as JSON (no secret in it)."""
 
 import ipaddress
-import json
-import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
+from howdah.instances.options import load_options, not_understood, save_options
 
 WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104
 
@@ -48,44 +47,19 @@ class EmbeddedSettings:
     @classmethod
     def load(cls, home: Home) -> "EmbeddedSettings | None":
         """What an earlier `up` saved, or None. Raises `home` when the file can't be read or understood."""
-        try:
-            text = home.config.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        known = load_options(home.config, frozenset(field.name for field in fields(cls)))
+        if known is None:
             return None
-        except OSError as error:
-            raise HowdahError(
-                "home",
-                f"{home.config} can't be read",
-                detail=f"{error.strerror}.",
-                hint="Run howdah as the user that started it.",
-            ) from error
         try:
-            stored: dict[str, Any] = json.loads(text)
-            known = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
             if "bind" in known:
                 known["bind"] = tuple(known["bind"])
             return cls(**known).validated()
         except (ValueError, TypeError, AttributeError) as error:
-            raise HowdahError(
-                "home",
-                f"{home.config} can't be understood",
-                detail=str(error),
-                hint="Repair the file, or remove it and give `howdah up` its options again.",
-            ) from error
+            raise not_understood(home.config, error) from error
 
     def save(self, home: Home) -> None:
         """Write to the home's configuration file, all or nothing. Raises `OSError`."""
-        temporary = home.config.with_name(f".{home.config.name}.{os.getpid()}")
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(asdict(self), file, indent=2)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(home.config)
-        finally:
-            temporary.unlink(missing_ok=True)
+        save_options(home.config, asdict(self))
 
     def merged(self, given: dict[str, Any]) -> "EmbeddedSettings":
         """These settings with the given options over them; None means not given, an empty text means none."""
