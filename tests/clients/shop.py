@@ -135,3 +135,8 @@ def extension_outcome(trusted: bool | None, name: str) -> list[str]:
     if not trusted:
         return ["refused", "42501", f'permission denied to create extension "{name}"']
     return ["used", EXTENSIONS[name].answer]
+
+
+def told(outcome: list[str], name: str) -> list[str]:
+    """The outcome in the words of 15 and newer: before, a missing extension was a file that couldn't be opened."""
+    return extension_outcome(None, name) if outcome[:2] == ["refused", "58P01"] else outcome

@@ -91,7 +91,7 @@ class Project:
 
     def _js(self, block: Block) -> list[str]:
         # Without the URLs in the environment: it is --env-file that brings them.
-        clean = ["env", "-u", "DATABASE_URL", "-u", "DATABASE_URL_READONLY"]
+        clean = ["env", "-u", "DATABASE_URL", "-u", "DATABASE_URL_READONLY", "-u", "TEST_DATABASE_URL"]
         return [*clean, "node", "--env-file=.env", self._file(block).name]
 
     def _python(self, block: Block) -> list[str]:

@@ -3,7 +3,6 @@
 import re
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import patch
 
@@ -12,14 +11,11 @@ import pytest
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.names import names_for
-from howdah.domain.plans import Plan, Statement
-from howdah.domain.server import Server
 from howdah.domain.views import CreatedApp
 from howdah.instances.embedded import EmbeddedServer
-from howdah.postgres.connections import Connection, Connector
 from howdah.services.loop import Loop
 from howdah.services.platform import Platform
-from howdah.store.database import Store
+from tests.integration.dying import dying
 
 URL = re.compile(r"postgresql://(\w+):([A-Za-z0-9_-]{32,})@127\.0\.0\.1:(\d+)/(\w+)")
 
@@ -165,32 +161,6 @@ def test_bad_names_are_refused_before_anything_happens(platform: Platform, name:
 
 def test_the_longest_name_fits(platform: Platform) -> None:
     assert works(platform.apps.create("n" * 40, "test"))
-
-
-class DyingLoop(Loop):
-    """A loop whose process dies after so many statements; OIDs are recorded as in life."""
-
-    left: int
-
-    def _apply(
-        self, connection: Connection, app: str, plan: Plan, done: list[Statement], tried: dict[str, str]
-    ) -> None:
-        super()._apply(connection, app, plan[: self.left], done, tried)
-        if self.left < len(plan):
-            raise KeyboardInterrupt
-
-
-def dying(statements: int) -> Callable[[], None]:
-    """Make the platform die after that many statements; returns what revives it."""
-
-    def make(connector: Connector, store: Store, server: Server) -> Loop:
-        loop = DyingLoop(connector, store, server)
-        loop.left = statements
-        return loop
-
-    patched = patch("howdah.services.core.Loop", make)
-    patched.start()
-    return patched.stop
 
 
 def test_a_create_that_died_anywhere_is_taken_up(platform: Platform) -> None:

@@ -12,7 +12,7 @@ from howdah.cli.client import url_path
 from howdah.cli.delivery import deliver, env_file, env_option, refuse_to_lose, with_urls
 from howdah.cli.here import Here, app_argument, complete_instance, output_option
 from howdah.cli.logins import show_logins
-from howdah.cli.render import Column, say, share, show_json, show_notices, show_table, size, when, words
+from howdah.cli.render import Column, listed, say, share, show_json, show_notices, show_table, size, when, words
 from howdah.domain.names import HOME_INSTANCE
 from howdah.domain.specs import Purpose
 
@@ -21,6 +21,7 @@ Examples:
   howdah create myapp                    print DATABASE_URL and DATABASE_URL_READONLY
   howdah create myapp --env .env         set them in .env instead
   howdah create myapp -o env             the lines and nothing else, to pipe
+  howdah create myapp --test-db          with TEST_DATABASE_URL; only that for an app that is there
   howdah create myapp --dry-run          show the SQL, change nothing
 """
 
@@ -68,18 +69,25 @@ def create(
             say(f"howdah may go on creating {app}. `{here.command(f'password {app}')}` mints a URL for it.")
             raise
         if output == "table":
-            names = " and ".join(f"{login['name']} ({login['access']})" for login in answer["logins"])
             verb = "Finished what an earlier run began" if answer.get("resumed") else "Created"
-            databases_ = "database" if len(answer["databases"]) == 1 else "databases"
-            say(f"{verb}: {databases_} {', '.join(answer['databases'])} with logins {names}.")
+            logins = [f"{login['name']} ({login['access']})" for login in answer["logins"]]
+            say(f"{verb}: {_named('database', answer['databases'])} with {_named('login', logins)}.")
         if output != "json":
             show_notices(answer.get("notices"))
         deliver(answer, output, target)
     if output == "table":
         only = "howdah keeps no password." if env else "The passwords are shown only now."
-        say(f"{only} `{here.command(f'password {app}')}` mints a new one.")
-        say(f"Next: {here.command(f'psql {app}')}")
-        say(f"      {here.command(f'tables {app}')}")
+        # The main database where it was made just now, else the first that was added to it.
+        first = answer["logins"][0]
+        main = first["purpose"] == Purpose.MAIN
+        login, database = ("", "") if main else (f" --login {first['name']}", f" --database {first['purpose']}")
+        say(f"{only} `{here.command(f'password {app}{login}')}` mints a new one.")
+        say(f"Next: {here.command(f'psql {app}{database}')}")
+        say(f"      {here.command(f'tables {app}{database}')}")
+
+
+def _named(kind: str, names: list[str]) -> str:
+    return f"{kind if len(names) == 1 else kind + 's'} {listed(names)}"
 
 
 @click.command()

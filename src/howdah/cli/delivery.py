@@ -12,7 +12,7 @@ import click
 from howdah.cli import git
 from howdah.cli.client import url_path
 from howdah.cli.envfile import EnvFile, env_line
-from howdah.cli.render import say, show_json, warn
+from howdah.cli.render import listed, say, show_json, warn
 from howdah.domain.errors import HowdahError
 
 if TYPE_CHECKING:
@@ -123,6 +123,6 @@ def deliver(answer: dict[str, Any], output: str, target: EnvFile | None) -> None
         raise failure
     if target is not None:
         if output == "table":
-            say(f"Wrote {' and '.join(values)} to {target.path}.")
+            say(f"Wrote {listed(list(values))} to {target.path}.")
         if risk := git.tracking_risk(target.path):
             warn(*risk)

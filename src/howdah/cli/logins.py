@@ -11,7 +11,7 @@ import click
 from howdah.cli.client import url_path
 from howdah.cli.delivery import deliver, env_file, env_option, refuse_to_lose, with_urls
 from howdah.cli.here import Here, app_argument, output_option
-from howdah.cli.render import Column, say, share, show_json, show_notices, show_table, when, words
+from howdah.cli.render import Column, listed, say, share, show_json, show_notices, show_table, when, words
 
 
 @click.command()
@@ -75,6 +75,7 @@ _EXAMPLES = """\b
 Examples:
   howdah password myapp                              a new URL for the owner login
   howdah password myapp --login myapp_readonly       for the read-only one
+  howdah password myapp --login myapp_test_user      for the one of its test database
   howdah password myapp --env .env --end-sessions    store it, and end who used the old one
 """
 
@@ -96,7 +97,7 @@ def password(here: Here, app: str, login: str | None, end_sessions: bool, env: P
         refuse_to_lose(client, app, target)
         answer = client.post(url_path("apps", app, "password"), {"login": login, "end_sessions": end_sessions})
         answer = with_urls(client, answer)
-        names = " and ".join(f"{each['name']} ({each['access']})" for each in answer["logins"])
+        names = listed([f"{each['name']} ({each['access']})" for each in answer["logins"]])
         if output == "table":
             say(f"New password for {names} of {answer['app']}.")
         if output != "json":

@@ -88,6 +88,11 @@ def words(names: Sequence[str] | None) -> str:
 # -- answers ---------------------------------------------------------------------------------------------------
 
 
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`, in a sentence."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
 def show_json(answer: Any) -> None:
     """The answer as it came, for programs."""
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))

@@ -24,7 +24,8 @@ def tables(here: Here, app: str, database: str, output: str) -> None:
         show_json(answer)
         return
     if not answer:
-        say(f"{app} has no table yet.")
+        where = app if database == Purpose.MAIN else f"The {database} database of {app}"
+        say(f"{where} has no table yet.")
         return
     columns = [
         Column("SCHEMA"),

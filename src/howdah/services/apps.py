@@ -26,7 +26,7 @@ from howdah.postgres.connections import Connection
 from howdah.services.core import Core, Instance
 from howdah.services.logins import Logins
 from howdah.services.making import Making
-from howdah.services.operations import Operations
+from howdah.services.operations import Operations, key_reused
 from howdah.services.repairs import drift
 
 
@@ -63,7 +63,10 @@ class Apps:
             self._making.handing_out(app) as made_for,
             self._operations.run("database.create", app, actor, key, redo=redo) as operation,
         ):
+            asked_for = sorted(database.purpose for database in wanted)
             if operation.repeated is not None:
+                if operation.repeated["asked_for"] != asked_for:
+                    raise key_reused()
                 return _repeated(operation.repeated, str(operation.id))
             operation.audited = {"instance": place.name}
             made = self._making.make(place, app, wanted, made_for)
@@ -79,7 +82,7 @@ class Apps:
                 resumed=made.resumed,
                 notices=[*self._logins.try_out(record, made.passwords), *made.limits],
             )
-            operation.answer = _without_secrets(created)
+            operation.answer = {**_without_secrets(created), "asked_for": asked_for}
             return created
 
     def delivered(self, created: CreatedApp) -> None:

@@ -12,12 +12,12 @@ from howdah.domain.diff import diff_database
 from howdah.domain.errors import HowdahError
 from howdah.domain.observed import ObservedDatabase
 from howdah.domain.plans import MASK
-from howdah.domain.records import AppRecord, DatabaseRecord, name_in_use, new_database
-from howdah.domain.specs import Access, Purpose
+from howdah.domain.records import AppRecord, DatabaseRecord, new_database
+from howdah.domain.specs import Purpose
 from howdah.domain.views import PlannedStatement
 from howdah.postgres.connections import Connection
 from howdah.postgres.locks import app_lock
-from howdah.postgres.observe import observe_shared
+from howdah.services.conflicts import app_exists, check_free
 from howdah.services.core import Core, Instance, check_present
 from howdah.services.logins import mint_passwords
 from howdah.services.operations import Operations
@@ -101,8 +101,8 @@ class Making:
         shown: list[PlannedStatement] = []
         with instance.session() as connection:
             record = self.find(app)
-            takeable, missing = self._todo(connection, record, app, wanted)
-            self._check_free(instance, connection, record, app, missing)
+            takeable, missing = self._todo(connection, record, wanted)
+            check_free(self._core, instance, connection, app, missing, existing=record is not None)
             for database in [*takeable, *missing]:
                 # The plan shows where passwords are set; the ones of a real create don't exist yet.
                 spec = database.spec(verifiers={role.name: MASK for role in database.logins if role.enabled})
@@ -167,7 +167,7 @@ class Making:
         ]
 
     def _todo(
-        self, connection: Connection, record: AppRecord | None, app: str, wanted: Sequence[DatabaseRecord]
+        self, connection: Connection, record: AppRecord | None, wanted: Sequence[DatabaseRecord]
     ) -> tuple[list[DatabaseRecord], list[DatabaseRecord]]:
         """What to take up, and what to make anew. Raises HowdahError `app_exists` where that is nothing."""
         if record is None:
@@ -181,53 +181,20 @@ class Making:
             if database.purpose in asked_for or database in takeable:
                 check_present(connection, record, database)
         if not takeable and not missing:
-            raise _app_exists(record, wanted[-1].purpose)
+            raise app_exists(record, wanted[-1].purpose)
         return takeable, missing
 
     def _intend(self, instance: Instance, connection: Connection, app: str, wanted: Sequence[DatabaseRecord]) -> Made:
         """Commit to the store what is about to be made."""
         record = self.find(app)
-        takeable, missing = self._todo(connection, record, app, wanted)
-        self._check_free(instance, connection, record, app, missing)
+        takeable, missing = self._todo(connection, record, wanted)
+        check_free(self._core, instance, connection, app, missing, existing=record is not None)
         with self._core.store.connect() as stored:
             if record is None:
                 app_store.add_app(stored, app, instance.name)
             for database in missing:
                 app_store.add_database(stored, app, database)
         return Made([*takeable, *missing], resumed=bool(takeable))
-
-    def _check_free(
-        self,
-        instance: Instance,
-        connection: Connection,
-        record: AppRecord | None,
-        app: str,
-        databases: Sequence[DatabaseRecord],
-    ) -> None:
-        for database in databases:
-            spec = database.spec()
-            with self._core.store.connect() as stored:
-                taken = app_store.holder(stored, instance.name, spec.role_names)
-            if taken is not None:
-                second = database.purpose is not Purpose.MAIN
-                raise HowdahError(
-                    "name_in_use",
-                    f'"{taken[1]}" belongs to app "{taken[0]}" already',
-                    detail=f"The {database.purpose} database of {app} would be {database.name}." if second else None,
-                    hint=f"Beside {taken[0]}, {app} can have none." if record else "Choose another app name.",
-                )
-            provider = instance.server.provider
-            if provider is not None and spec.name.startswith(provider):
-                raise HowdahError(
-                    "invalid_name",
-                    f"names that begin with {provider} belong to the provider of instance {instance.name}",
-                    hint="Choose another app name.",
-                )
-            shared = observe_shared(connection, spec.role_names, [spec.name])
-            for name in shared.databases:
-                raise name_in_use("database", name)
-            for name in sorted(shared.roles):
-                raise name_in_use("role", name)
 
     def _converge(self, instance: Instance, connection: Connection, app: str, made: Made) -> None:
         for planned in made.databases:
@@ -241,19 +208,6 @@ class Making:
                 app_store.set_passwords_changed(stored, app, names)
             made.passwords.update(passwords)
             made.limits += map(str, outcome.limits)
-
-
-def _app_exists(record: AppRecord, asked_for: Purpose) -> HowdahError:
-    app = record.name
-    there = ", ".join(f"{database.name} ({database.purpose})" for database in record.databases)
-    login = record.for_purpose(asked_for).handed_out(Access.OWNER)
-    option = f" --login {login.name}" if login and asked_for is not Purpose.MAIN else ""
-    return HowdahError(
-        "app_exists",
-        f'app "{app}" already exists',
-        detail=f"It has {there}. The URLs were handed out when that was made, and howdah keeps no password.",
-        hint=f"`howdah info {app}` shows it; `howdah password {app}{option}` mints a new password.",
-    )
 
 
 def _lost(error: Exception) -> bool:

@@ -86,11 +86,7 @@ class Operations:
             earlier = operation_store.by_key(connection, key)
             assert earlier is not None
             if (earlier.kind, earlier.app) != (kind, app):
-                raise HowdahError(
-                    "idempotency_key_reused",
-                    "that idempotency key belongs to another request",
-                    hint="Use a new key for each thing you ask for; only a retry of the same request repeats it.",
-                )
+                raise key_reused()
             return self._again(connection, earlier, redo)
 
     def _again(self, connection: psycopg.Connection[Any], earlier: OperationRecord, redo: bool) -> Operation:
@@ -144,6 +140,15 @@ class Operations:
             for record in operation_store.list_operations(connection, id=UUID(id), limit=1):
                 return _view(record)
         raise operation_not_found(id)
+
+
+def key_reused() -> HowdahError:
+    """The error for an idempotency key that came with something else before."""
+    return HowdahError(
+        "idempotency_key_reused",
+        "that idempotency key belongs to another request",
+        hint="Use a new key for each thing you ask for; only a retry of the same request repeats it.",
+    )
 
 
 def operation_not_found(id: str) -> HowdahError:

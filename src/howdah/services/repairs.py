@@ -88,11 +88,14 @@ class Repairs:
 def drift(instance: Instance, connection: Connection, record: AppRecord) -> list[str]:
     """What `repair` would do, in words; what it would refuse to work on is drift as well."""
     found: list[str] = []
+    several = len(record.databases) > 1
     for database in record.databases:
         if database.state != "ready":
             continue
         try:
-            found += [s.description for s in instance.loop.plan(connection, record.name, database)]
+            plan = instance.loop.plan(connection, record.name, database)
         except HowdahError as error:
             found.append(error.message)
+            continue
+        found += [f"{s.description} [{s.database}]" if s.database and several else s.description for s in plan]
     return list(dict.fromkeys(found))

@@ -5,7 +5,8 @@ export default defineConfig({
   schema: 'schema.prisma',
   datasource: {
     url: env('DATABASE_URL'),
-    // For `prisma migrate dev` alone, which wants a second, empty database. {{login}} can't make one itself.
+    // For `prisma migrate dev` alone, which wants a second, empty database, and {{login}} can't make one.
+    // To get it: howdah create {{app}} --shadow-db
     shadowDatabaseUrl: process.env.SHADOW_DATABASE_URL,
   },
 })
