@@ -14,7 +14,7 @@ down: install
 test:
 	@scripts/test $(PYTEST)
 
-# Besides: more examples, and the same tests on the system's own PostgreSQL.
+# Besides: more examples, the system's own PostgreSQL, and 13 to 18 with both kinds of admin (docs/versions.md).
 test-all:
 	@scripts/test-all $(PYTEST)
 
@@ -22,8 +22,8 @@ check:
 	@scripts/check
 
 format:
-	@.venv/bin/ruff format src tests
-	@.venv/bin/ruff check --fix src tests
+	@.venv/bin/ruff format src tests scripts
+	@.venv/bin/ruff check --fix src tests scripts
 
 # Resolve the dependencies anew; the lock files hold hashes and no addresses.
 lock:

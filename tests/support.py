@@ -18,6 +18,9 @@ from typing import Any
 PG_BIN = os.environ.get("HOWDAH_TEST_PG_BIN") or None
 # The release that howdah doesn't run itself, in tests/integration/test_admins.py; 13 is too old for `--pg-bin`.
 SERVER_BIN = os.environ.get("HOWDAH_TEST_SERVER_BIN") or PG_BIN
+# The kind of admin that howdah is given on such a server; with it, the tests of clients have their apps there too.
+ADMIN = os.environ.get("HOWDAH_TEST_ADMIN") or None
+ADMINS = [ADMIN] if ADMIN else ["superuser", "createrole"]
 HOWDAH = str(Path(sys.executable).parent / "howdah")
 
 
@@ -59,10 +62,11 @@ class App:
 
 @dataclass
 class Howdah:
-    """One howdah, used as a person uses it."""
+    """One howdah, used as a person uses it. `instance` is where its apps go, if that isn't its own server."""
 
     home: Path
     port: int
+    instance: str | None = None
 
     def environment(self) -> dict[str, str]:
         return {**os.environ, "HOWDAH_HOME": str(self.home), "NO_COLOR": "1"}
@@ -95,7 +99,8 @@ class Howdah:
 
     def create(self, app: str) -> App:
         """Make an app and read its URLs off the standard output, as a script would."""
-        lines = dict(line.split("=", 1) for line in self.run("create", app).stdout.splitlines())
+        there = ["--instance", self.instance] if self.instance else []
+        lines = dict(line.split("=", 1) for line in self.run("create", app, *there).stdout.splitlines())
         return App(app, lines["DATABASE_URL"], lines["DATABASE_URL_READONLY"])
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.clients.places import Place, Superuser, adopt, find_place
 from tests.clients.project import Project
-from tests.support import App, Howdah, open_folder
+from tests.foreign_server import ForeignServer, foreign_server
+from tests.support import ADMIN, SERVER_BIN, App, Howdah, open_folder
 
 NODE = Path(__file__).parent / "node"
 RunNode = Callable[..., Any]
@@ -72,12 +74,34 @@ def project(howdah: Howdah, app: App, node_modules: Path) -> Iterator[Project]:
         yield Project(folder, howdah, app)
 
 
-Superuser = Callable[..., Any]
+@pytest.fixture(scope="session")
+def foreign() -> Iterator[ForeignServer | None]:
+    """The server to adopt, where the tests are to run on one."""
+    if ADMIN is None:
+        yield None
+        return
+    with foreign_server(SERVER_BIN, superuser=ADMIN == "superuser") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-def superuser(howdah: Howdah) -> Superuser:
-    """Open a connection as howdah's superuser over the socket, for what only an admin could do or see."""
+def howdah(howdah: Howdah, foreign: ForeignServer | None) -> Howdah:
+    """One howdah for the whole run, whose apps are on its own server or on the adopted one."""
+    if foreign is not None:
+        adopt(howdah, foreign)
+    return howdah
+
+
+@pytest.fixture(scope="session")
+def place(howdah: Howdah) -> Place:
+    return find_place(howdah)
+
+
+@pytest.fixture(scope="session")
+def superuser(howdah: Howdah, foreign: ForeignServer | None) -> Superuser:
+    """Open a connection as the server's superuser over the socket, for what only an admin could do or see."""
+    if foreign is not None:
+        return foreign.as_superuser
     sockets = howdah.json("status")["postgres"]["socket_directory"]
 
     @contextmanager

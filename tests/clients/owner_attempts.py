@@ -6,13 +6,19 @@ DENIED = "42501"  # insufficient_privilege
 
 
 class Forbidden(NamedTuple):
-    """What the app's own login may not do, and the SQLSTATEs it may be refused with."""
+    """What the app's own login may not do, and the SQLSTATEs it may be refused with.
+
+    `since` is the PostgreSQL that first knew the words.
+    """
 
     name: str
     statement: str
     refused: tuple[str, ...] = (DENIED,)
+    since: int = 13
 
 
+# The extension isn't on that server; before 15 that was a file it could not open.
+NOT_INSTALLED = ("0A000", "58P01")
 NOTHING = ""  # the server gives a warning and does nothing
 FORBIDDEN = [
     Forbidden("CREATE ROLE", "CREATE ROLE mine"),
@@ -31,11 +37,11 @@ FORBIDDEN = [
     Forbidden("lo_export", "SELECT lo_export(1, '/tmp/howdah-lo')"),
     Forbidden("pg_hba_file_rules", "SELECT * FROM pg_hba_file_rules"),
     Forbidden("pg_file_settings", "SELECT * FROM pg_file_settings"),
-    Forbidden("dblink", "CREATE EXTENSION dblink", (DENIED, "0A000")),
-    Forbidden("postgres_fdw", "CREATE EXTENSION postgres_fdw", (DENIED, "0A000")),
-    Forbidden("file_fdw", "CREATE EXTENSION file_fdw", (DENIED, "0A000")),
-    Forbidden("adminpack or pageinspect", "CREATE EXTENSION pageinspect", (DENIED, "0A000")),
-    Forbidden("plpython3u", "CREATE EXTENSION plpython3u", (DENIED, "0A000")),
+    Forbidden("dblink", "CREATE EXTENSION dblink", (DENIED, *NOT_INSTALLED)),
+    Forbidden("postgres_fdw", "CREATE EXTENSION postgres_fdw", (DENIED, *NOT_INSTALLED)),
+    Forbidden("file_fdw", "CREATE EXTENSION file_fdw", (DENIED, *NOT_INSTALLED)),
+    Forbidden("adminpack or pageinspect", "CREATE EXTENSION pageinspect", (DENIED, *NOT_INSTALLED)),
+    Forbidden("plpython3u", "CREATE EXTENSION plpython3u", (DENIED, *NOT_INSTALLED)),
     Forbidden("an untrusted language", "CREATE LANGUAGE mine HANDLER plpgsql_call_handler"),
     Forbidden("a function in C", "CREATE FUNCTION mine() RETURNS int LANGUAGE c AS '$libdir/plpgsql', 'x'"),
     Forbidden("an internal function", "CREATE FUNCTION mine() RETURNS int LANGUAGE internal AS 'pg_backend_pid'"),
@@ -59,7 +65,7 @@ FORBIDDEN = [
     Forbidden("GRANT the other its own gate", "GRANT walls_db TO walls_other_user"),
     Forbidden("GRANT the other its own owner", "GRANT walls_owner TO walls_other_user"),
     Forbidden("GRANT the superuser", "GRANT howdah TO walls_user"),
-    Forbidden("GRANT pg_read_all_data", "GRANT pg_read_all_data TO walls_user"),
+    Forbidden("GRANT pg_read_all_data", "GRANT pg_read_all_data TO walls_user", since=14),
     Forbidden("GRANT pg_execute_server_program", "GRANT pg_execute_server_program TO walls_user"),
     Forbidden("GRANT pg_signal_backend", "GRANT pg_signal_backend TO walls_user"),
     Forbidden(
@@ -68,8 +74,8 @@ FORBIDDEN = [
     Forbidden("GRANT CONNECT to all", "GRANT CONNECT ON DATABASE walls_db TO PUBLIC", (NOTHING, DENIED)),
     Forbidden("GRANT CREATE on its database", "GRANT CREATE ON DATABASE walls_db TO walls_ro", (NOTHING, DENIED)),
     Forbidden("GRANT on the other's database", "GRANT CONNECT ON DATABASE walls_other_db TO walls_user"),
-    Forbidden("GRANT on postgres", "GRANT CONNECT ON DATABASE postgres TO walls_user"),
-    Forbidden("GRANT of a server's parameter", "GRANT SET ON PARAMETER work_mem TO walls_user"),
+    Forbidden("GRANT on postgres", "GRANT CONNECT ON DATABASE postgres TO walls_user", (NOTHING, DENIED)),
+    Forbidden("GRANT of a server's parameter", "GRANT SET ON PARAMETER work_mem TO walls_user", since=15),
     Forbidden("pg_authid", "SELECT * FROM pg_authid"),
     Forbidden("pg_shadow", "SELECT * FROM pg_shadow"),
     Forbidden("pg_user_mapping", "SELECT * FROM pg_user_mapping"),

@@ -40,12 +40,13 @@ class Attempt(NamedTuple):
 
     An empty string among them: the server answers with a warning or does nothing at all. `{own}`, `{owner}`,
     `{group}`, `{gate}`, `{app}` and `{db}` are the login, the owner group, its own group, the gate, the app's login
-    and the database.
+    and the database. `since` is the PostgreSQL that first knew the words.
     """
 
     name: str
     statement: str
     refused: tuple[str, ...] = ()
+    since: int = 13
 
 
 DENIED = "42501"  # insufficient_privilege
@@ -62,7 +63,7 @@ ATTEMPTS = [
     Attempt("UPDATE of no row", "UPDATE things SET name = 'x' WHERE false"),
     Attempt("DELETE", "DELETE FROM things"),
     Attempt("TRUNCATE", "TRUNCATE things CASCADE"),
-    Attempt("MERGE", "MERGE INTO things USING (SELECT 1 AS id) AS s USING_ON WHEN MATCHED THEN DELETE"),
+    Attempt("MERGE", "MERGE INTO things USING (SELECT 1 AS id) AS s USING_ON WHEN MATCHED THEN DELETE", since=15),
     Attempt("COPY FROM", "COPY things FROM STDIN"),
     Attempt("COPY FROM a file", "COPY things FROM '/etc/passwd'"),
     Attempt("COPY FROM a program", "COPY things FROM PROGRAM 'true'"),
@@ -87,7 +88,9 @@ ATTEMPTS = [
     Attempt("CREATE OR REPLACE VIEW", "CREATE OR REPLACE VIEW seen AS SELECT 1 AS id, ''::text AS name"),
     Attempt("CREATE MATERIALIZED VIEW", "CREATE MATERIALIZED VIEW mine AS SELECT 1"),
     Attempt("CREATE FUNCTION", "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
-    Attempt("CREATE OR REPLACE FUNCTION", "CREATE OR REPLACE FUNCTION harmless() RETURNS int RETURN 2"),
+    Attempt(
+        "CREATE OR REPLACE FUNCTION", "CREATE OR REPLACE FUNCTION harmless() RETURNS int LANGUAGE sql AS 'SELECT 2'"
+    ),
     Attempt("CREATE SEQUENCE", "CREATE SEQUENCE mine"),
     Attempt("CREATE TYPE", "CREATE TYPE mine AS (n int)"),
     Attempt("CREATE DOMAIN", "CREATE DOMAIN mine AS int"),
@@ -110,7 +113,7 @@ ATTEMPTS = [
     Attempt("a temporary table by its schema", "CREATE TABLE pg_temp.mine (n int)"),
     Attempt("a temporary view", "CREATE TEMPORARY VIEW mine AS SELECT 1"),
     Attempt("a temporary sequence", "CREATE TEMPORARY SEQUENCE mine"),
-    Attempt("a temporary function", "CREATE FUNCTION pg_temp.mine() RETURNS int RETURN 1"),
+    Attempt("a temporary function", "CREATE FUNCTION pg_temp.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
     Attempt("SELECT INTO TEMP", "SELECT 1 INTO TEMPORARY mine"),
     Attempt("nextval", "SELECT nextval('numbers')"),
     Attempt("setval", "SELECT setval('numbers', 1)"),
@@ -172,7 +175,7 @@ ATTEMPTS = [
     Attempt("GRANT of a function", "GRANT EXECUTE ON FUNCTION write_it() TO {own}"),
     Attempt("GRANT of the owner", "GRANT {owner} TO {own}"),
     Attempt("GRANT of its own group", "GRANT {group} TO {app}"),
-    Attempt("GRANT of what the server has", "GRANT pg_write_all_data TO {own}"),
+    Attempt("GRANT of what the server has", "GRANT pg_write_all_data TO {own}", since=14),
     Attempt("REVOKE", "REVOKE SELECT ON things FROM {group}", (NOTHING,)),
     Attempt("COMMENT", "COMMENT ON TABLE things IS 'mine'"),
     Attempt("COMMENT on the database", "COMMENT ON DATABASE {db} IS 'mine'"),

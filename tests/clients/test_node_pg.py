@@ -42,7 +42,7 @@ def test_extension(app: App, node: RunNode, name: str) -> None:
     trusted = available["rows"][0][0] if available["rows"] else None
     refused = ["refused", created["code"], created["message"]] if "code" in created else None
     outcome = refused or ["used", used["rows"][0][0]]
-    assert outcome == shop.extension_outcome(trusted, name)
+    assert shop.told(outcome, name) == shop.extension_outcome(trusted, name)
 
 
 def test_a_wrong_password_is_refused(app: App, node: RunNode) -> None:

@@ -202,4 +202,4 @@ def test_extension(connection: Connection, name: str) -> None:
         outcome = ["used", ask(connection, shop.EXTENSIONS[name].query)[0][0]]
     except psycopg2.Error as error:
         outcome = ["refused", error.pgcode, error.diag.message_primary]
-    assert outcome == shop.extension_outcome(rows[0][0] if rows else None, name)
+    assert shop.told(outcome, name) == shop.extension_outcome(rows[0][0] if rows else None, name)

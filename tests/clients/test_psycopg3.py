@@ -193,4 +193,4 @@ def test_extension(connection: psycopg.Connection[Any], name: str) -> None:
         outcome = ["used", connection.execute(shop.EXTENSIONS[name].query).fetchone()[0]]
     except psycopg.Error as error:
         outcome = ["refused", error.sqlstate, error.diag.message_primary]
-    assert outcome == shop.extension_outcome(row and row[0], name)
+    assert shop.told(outcome, name) == shop.extension_outcome(row and row[0], name)

@@ -22,8 +22,11 @@ class PlainServer:
 
 
 @contextmanager
-def plain_server(bin: str | None, *, superuser: bool) -> Iterator[PlainServer]:
-    """initdb, start, and an admin who is a superuser or has CREATEROLE and CREATEDB; gone afterwards."""
+def plain_server(bin: str | None, *, superuser: bool, prepared: bool = True) -> Iterator[PlainServer]:
+    """initdb, start, and an admin who is a superuser or has CREATEROLE and CREATEDB; gone afterwards.
+
+    `prepared`: where the admin can't shut schema public, a superuser did to template1 what howdah asks for.
+    """
     with open_folder() as folder:
         user = service_user(lambda _: None)
         programs = Path(bin) if bin else find_binaries(None, folder, user, lambda _: None).programs.folder
@@ -51,6 +54,8 @@ def plain_server(bin: str | None, *, superuser: bool) -> Iterator[PlainServer]:
             where = f"host={data} port={port}"
             root = Connector(f"{where} user=root_role")
             _bootstrap(root, superuser)
+            if prepared and not superuser:
+                _prepare(root)
             yield PlainServer(root, Connector(f"{where} user=hw_admin", role="howdah"))
         finally:
             run("pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop")
@@ -67,7 +72,10 @@ def _bootstrap(root: Connector, superuser: bool) -> None:
         connection.execute(f"CREATE ROLE howdah NOLOGIN {kind}".encode())
         options = " WITH INHERIT TRUE, SET TRUE" if version >= 160000 else ""
         connection.execute(f"GRANT howdah TO hw_admin{options}".encode())
-    if not superuser and version < 150000:
-        with root.connect("template1") as connection:
+
+
+def _prepare(root: Connector) -> None:
+    with root.connect("template1") as connection:
+        if connection.info.server_version < 150000:
             connection.execute("ALTER SCHEMA public OWNER TO howdah")
             connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
