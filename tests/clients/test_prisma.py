@@ -1,8 +1,8 @@
 """Prisma 7 with what `howdah connect` prints for it, as far as it runs without the internet.
 
 Prisma Client does: it brings its query compiler along. Prisma's schema engine, which migrates and introspects, is
-a program that the command line fetches when it first runs, so the tables here are made with SQL, and
-`prisma migrate` is not tested. `generate` and `validate` don't run that engine, but won't start before one is
+a program that the command line fetches when it first runs, so the tables here are made with SQL; for migrations
+see test_prisma_migrate.py. `generate` and `validate` don't run that engine, but won't start before one is
 there or named: any program's name will do.
 """
 

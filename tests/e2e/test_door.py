@@ -105,6 +105,8 @@ def test_a_retry_with_the_same_key_changes_nothing(door: Door) -> None:
         ("POST", "/api/v1/tokens", {"name": "good", "scope": "root"}, 422, "invalid_input"),
         ("POST", "/api/v1/tokens", {"name": "good", "scope": "app:nobody"}, 404, "app_not_found"),
         ("POST", "/api/v1/apps", {}, 422, "invalid_input"),
+        ("POST", "/api/v1/apps", {"app": "good", "databases": ["main"]}, 422, "invalid_input"),
+        ("GET", "/api/v1/apps/nobody/tables?database=other", None, 422, "invalid_input"),
         ("POST", "/api/v1/apps", b"{nonsense", 422, "invalid_input"),
         ("GET", "/api/v1/apps/nobody", None, 404, "app_not_found"),
         ("GET", "/api/v1/apps/nobody/tables", None, 404, "app_not_found"),

@@ -9,7 +9,9 @@ from howdah.domain.errors import HowdahError
 from howdah.domain.specs import Access, Purpose
 from howdah.domain.views import CreatedApp
 from howdah.services.platform import Platform
+from tests.foreign_server import foreign_server
 from tests.integration.several import MAIN, SHADOW, TEST, create, owner_of, refusal, states, urls
+from tests.support import SERVER_BIN
 
 # -- made ------------------------------------------------------------------------------------------------------
 
@@ -195,3 +197,30 @@ def test_the_owner_of_one_has_no_power_over_the_others(platform: Platform) -> No
             ):
                 with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue)):
                     session.execute(statement.encode())
+
+
+@pytest.mark.parametrize("superuser", [True, False], ids=["superuser", "createrole"])
+def test_on_a_server_that_howdah_does_not_run(platform: Platform, superuser: bool) -> None:
+    """Where pg_hba.conf isn't howdah's, the gate alone keeps a login out."""
+    kind = "superuser" if superuser else "createrole"
+    app, instance = f"elsewhere_{kind}", f"databases-{kind}"
+    with foreign_server(SERVER_BIN, superuser=superuser) as server:
+        platform.instances.add(instance, server.conninfo, server.password, "test")
+        server.prepare_template()
+        first = platform.apps.create(app, "test", instance=instance)
+        platform.apps.delivered(first)
+        later = create(platform, app, TEST)
+        assert (later.instance, later.databases, later.notices) == (instance, [f"{app}_test_db"], first.notices)
+        main, test = urls(first)[f"{app}_user"], urls(later)[f"{app}_test_user"]
+        assert owner_of(test) == f"{app}_test_owner in {app}_test_db"
+        assert owner_of(main) == f"{app}_owner in {app}_db"
+        for url, other in ((test, f"{app}_db"), (main, f"{app}_test_db")):
+            with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+                psycopg.connect(f"{url.rsplit('/', 1)[0]}/{other}")
+        assert platform.repairs.plan(app).statements == []
+        with pytest.raises(HowdahError) as caught:
+            platform.apps.create(app, "test", instance="home", purposes=[SHADOW])
+        assert caught.value.code == "app_exists"
+        with platform.store.connect() as stored:
+            stored.execute("DELETE FROM howdah.apps WHERE name = %s", [app])
+        platform.instances.remove(instance, "test")

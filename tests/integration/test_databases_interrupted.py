@@ -112,13 +112,13 @@ def test_a_repair_finishes_what_is_half_made(platform: Platform) -> None:
 
 def test_a_password_that_was_asked_for_is_not_replaced_by_a_later_create(platform: Platform) -> None:
     """The control plane died before the first URLs went out; the person helped themselves with `password`."""
-    first = create(platform, "helped", deliver=False)
+    first = create(platform, "selfserved", deliver=False)
     platform._making._issued.clear()
-    url = platform.logins.new_password("helped", None, False, "test").logins[0].url or ""
-    later = create(platform, "helped", TEST)
-    assert list(urls(later)) == ["helped_test_user"]
-    assert owner_of(url) == "helped_owner in helped_db"
-    psycopg.connect(urls(first)["helped_readonly"]).close()
+    url = platform.logins.new_password("selfserved", None, False, "test").logins[0].url or ""
+    later = create(platform, "selfserved", TEST)
+    assert list(urls(later)) == ["selfserved_test_user"]
+    assert owner_of(url) == "selfserved_owner in selfserved_db"
+    psycopg.connect(urls(first)["selfserved_readonly"]).close()
 
 
 def test_a_password_of_a_half_made_database_does_not_finish_it(platform: Platform) -> None:

@@ -122,15 +122,15 @@ def test_what_an_app_does_not_have_is_said_with_how_to_get_it(platform: Platform
 
 
 def test_a_password_of_one_login_leaves_the_others(platform: Platform) -> None:
-    before = urls(create(platform, "renewed", TEST))
-    issued = platform.logins.new_password("renewed", "renewed_test_user", False, "test")
-    assert (issued.database, [login.purpose for login in issued.logins]) == ("renewed_test_db", [TEST])
-    assert owner_of(str(issued.logins[0].url)) == "renewed_test_owner in renewed_test_db"
+    before = urls(create(platform, "reminted", TEST))
+    issued = platform.logins.new_password("reminted", "reminted_test_user", False, "test")
+    assert (issued.database, [login.purpose for login in issued.logins]) == ("reminted_test_db", [TEST])
+    assert owner_of(str(issued.logins[0].url)) == "reminted_test_owner in reminted_test_db"
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(before["renewed_test_user"])
-    owner_of(before["renewed_user"])
-    default = platform.logins.new_password("renewed", None, False, "test")
-    assert [login.name for login in default.logins] == ["renewed_user"]
+        psycopg.connect(before["reminted_test_user"])
+    owner_of(before["reminted_user"])
+    default = platform.logins.new_password("reminted", None, False, "test")
+    assert [login.name for login in default.logins] == ["reminted_user"]
 
 
 @pytest.mark.parametrize("access", [Access.OWNER, Access.READONLY])

@@ -260,6 +260,18 @@ def test_create_into_a_file(door: Door, tmp_path: Path, capsys: pytest.CaptureFi
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+TEMPLATES = ("user:[PASSWORD]@host", "user:pw@[HOST]:5432", "myapp_user:pw@HOST:PORT", "", "[")
+
+
+@pytest.mark.parametrize("netloc", TEMPLATES)
+def test_a_templates_placeholders_are_replaced(door: Door, tmp_path: Path, netloc: str) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"DATABASE_URL=postgresql://{netloc}/db\n")
+    door.answers = [(201, CREATED)]
+    assert door.run("create", "myapp", "--env", str(file)) == 0
+    assert file.read_text() == f"DATABASE_URL={OWNER}\nDATABASE_URL_READONLY={READ}\n"
+
+
 def test_a_file_that_cannot_be_written_stops_create_before_it_began(
     door: Door, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,17 +45,13 @@ def refuse_to_lose(client: Client, app: str, target: EnvFile | None) -> None:
 
     Raises HowdahError `env_file`. What points elsewhere (a template's example, say) is replaced.
     """
-    from urllib.parse import urlsplit
-
-    present = [urlsplit(url) for url in target.values(tuple(_VARIABLES.values()))] if target else []
-    users = {url.username: url for url in present if url.scheme in ("postgresql", "postgres") and url.username}
-    if target is None or not users:
+    ports = dict(map(_login_and_port, target.values(tuple(_VARIABLES.values())))) if target else {}
+    if target is None or not any(ports):
         return
     for login in client.get("/logins"):
-        url = users.get(login["login"])
-        if url is None or login["app"] in (None, app):
+        if login["login"] not in ports or login["app"] in (None, app):
             continue
-        if url.port not in (None, client.get(url_path("instances", login["instance"]))["port"]):
+        if ports[login["login"]] not in (None, client.get(url_path("instances", login["instance"]))["port"]):
             continue
         raise HowdahError(
             "env_file",
@@ -63,6 +59,18 @@ def refuse_to_lose(client: Client, app: str, target: EnvFile | None) -> None:
             detail="howdah keeps no password, so this may be the only place where it is.",
             hint="Name another file, or take that line out first.",
         )
+
+
+def _login_and_port(url: str) -> tuple[str, int | None]:
+    """Whom a PostgreSQL URL logs in, and where; nobody for anything else, as a template's placeholders are."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        login = parts.username if parts.scheme in ("postgresql", "postgres") else None
+        return login or "", parts.port
+    except ValueError:
+        return "", None
 
 
 def variable_of(access: str, purpose: str = "main") -> str:

@@ -93,6 +93,7 @@ def drift(instance: Instance, connection: Connection, record: AppRecord) -> list
         if database.state != "ready":
             continue
         try:
+            check_present(connection, record, database)
             plan = instance.loop.plan(connection, record.name, database)
         except HowdahError as error:
             found.append(error.message)

@@ -1,5 +1,5 @@
-// What `prisma migrate dev` does, twice, then `migrate status` and `db pull`: with Prisma's own schema engine, here as
-// WebAssembly over pg, with the URLs of the printed prisma.config.ts.
+// What `prisma migrate dev` does, twice, then `migrate status` and `db pull`: by Prisma's own schema engine, here as
+// WebAssembly over pg, on the URLs of the printed prisma.config.ts.
 import { readFileSync } from 'node:fs'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { loadConfigFromFile } from '@prisma/config'
@@ -8,6 +8,7 @@ import * as glue from '@prisma/schema-engine-wasm/schema_engine_bg'
 import { answer, given } from './given.mjs'
 
 const CHAR = 18 // the type "char" of the catalogs, which the engine asks for and the adapter doesn't know
+const TEXT = 25
 
 globalThis.PRISMA_WASM_PANIC_REGISTRY = { set_message: (message) => console.error(message) }
 const program = readFileSync('node_modules/@prisma/schema-engine-wasm/schema_engine_bg.wasm')
@@ -23,7 +24,7 @@ async function reading(adapter) {
     const ask = async (asked) => {
       const { fields, rows } = await performIO.call(adapter, asked)
       chars = fields.map((field) => field.dataTypeID === CHAR)
-      return { rows, fields: fields.map((field) => ({ ...field, dataTypeID: field.dataTypeID === CHAR ? 25 : field.dataTypeID })) }
+      return { rows, fields: fields.map((field, at) => (chars[at] ? { ...field, dataTypeID: TEXT } : field)) }
     }
     const set = await queryRaw.call(Object.create(adapter, { performIO: { value: ask } }), query)
     set.columnTypes = set.columnTypes.map((type, at) => (chars[at] ? ColumnTypeEnum.Character : type))
@@ -85,8 +86,8 @@ async function migrate() {
 
 async function pull() {
   const asked = { baseDirectoryPath: '/', force: false, compositeTypeDepth: -1, namespaces: null }
-  const { schema } = await engine.introspect({ ...asked, schema: { files: [{ path: 'schema.prisma', content: head }] } })
-  return schema.files[0].content
+  const files = [{ path: 'schema.prisma', content: head }]
+  return (await engine.introspect({ ...asked, schema: { files } })).schema.files[0].content
 }
 
 const seen = given.migrations ? await migrate().catch((error) => ({ error: error.message })) : {}

@@ -17,13 +17,13 @@ SELECT rolname, oid, rolcanlogin, rolinherit, rolsuper, rolcreatedb, rolcreatero
  WHERE rolname = ANY (%(roles)s)
 
 -- name: memberships
-SELECT r.rolname AS role, m.rolname AS member, g.rolname AS grantor, a.admin_option,
+-- No join for the grantor: before 16 a membership outlives the role that granted it.
+SELECT r.rolname AS role, m.rolname AS member, pg_get_userbyid(a.grantor) AS grantor, a.admin_option,
        (to_jsonb(a) ->> 'inherit_option')::bool AS inherit_option,
        (to_jsonb(a) ->> 'set_option')::bool AS set_option
   FROM pg_auth_members a
   JOIN pg_roles r ON r.oid = a.roleid
   JOIN pg_roles m ON m.oid = a.member
-  JOIN pg_roles g ON g.oid = a.grantor
  WHERE r.rolname = ANY (%(roles)s) OR m.rolname = ANY (%(roles)s)
 
 -- name: settings
