@@ -351,6 +351,7 @@ APP = {
     "app": "myapp",
     "instance": "home",
     "created_at": "2026-11-22T19:57:03+00:00",
+    "purge_after": None,
     "databases": [DATABASE],
 }
 FACTS = {

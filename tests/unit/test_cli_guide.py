@@ -174,9 +174,9 @@ def test_commands_that_the_page_names_exist() -> None:
         tokens = MarkdownIt("commonmark").enable("table").parse(text)
         code_in_it = [each for token in tokens for each in (token, *(token.children or [])) if "code" in each.tag]
         named |= {name for each in code_in_it for name in re.findall(r"^howdah (\w+)", each.content, re.MULTILINE)}
-    assert named == {"connect", "create", "guide", "instance", "password", "tables"}
+    assert named == {"connect", "create", "drop", "guide", "instance", "password", "purge", "tables", "undrop"}
     assert named <= existing
-    missing = {"drop", "delete", "backup", "restore", "undo", "rotate"}
+    missing = {"backup", "restore", "rotate"}
     assert not missing & existing, "guide/page.md says that there is no such command"
 
 

@@ -35,6 +35,9 @@ CHANGES = {
     Permission.TOKEN_REVOKE,
     Permission.INSTANCE_ADD,
     Permission.INSTANCE_REMOVE,
+    Permission.APP_DROP,
+    Permission.APP_UNDROP,
+    Permission.APP_PURGE,
 }
 # Never an app's own business, whatever it is about.
 PLATFORM = {
@@ -43,6 +46,9 @@ PLATFORM = {
     Permission.TOKEN_CREATE,
     Permission.TOKEN_LIST,
     Permission.TOKEN_REVOKE,
+    Permission.APP_DROP,
+    Permission.APP_UNDROP,
+    Permission.APP_PURGE,
     Permission.INSTANCE_ADD,
     Permission.INSTANCE_LIST,
     Permission.INSTANCE_REMOVE,

@@ -15,9 +15,12 @@ from howdah.domain.views import PlannedApp
 router = APIRouter(prefix="/plans", tags=["plans"])
 
 
+_PERMISSIONS = {"drop": Permission.APP_DROP, "undrop": Permission.APP_UNDROP, "purge": Permission.APP_PURGE}
+
+
 class PlanRequest(BaseModel):
     app: AppNameInBody
-    change: Literal["create", "repair"] = "create"
+    change: Literal["create", "repair", "drop", "undrop", "purge"] = "create"
     instance: Text | None = Field(None, max_length=80, description="For create: where")
     databases: Purposes = []
 
@@ -26,9 +29,12 @@ class PlanRequest(BaseModel):
 def plan(
     request: PlanRequest, platform: PlatformDependency, asking: Annotated[Asking, may(Permission.PLAN)]
 ) -> PlannedApp:
-    """The statements that create or repair would run now; secrets are masked."""
+    """The statements that a change would run now; secrets are masked."""
     if request.change == "repair":
         asking.about(request.app)
         return platform.repairs.plan(request.app)
-    asking.must(Permission.APP_CREATE)
-    return platform.apps.plan_create(request.app, instance=request.instance, purposes=request.databases)
+    if request.change == "create":
+        asking.must(Permission.APP_CREATE)
+        return platform.apps.plan_create(request.app, instance=request.instance, purposes=request.databases)
+    asking.must(_PERMISSIONS[request.change])
+    return platform.drops.plan(request.app, request.change)

@@ -59,7 +59,7 @@ def create(
     databases = [str(p) for p, asked in ((Purpose.TEST, test_db), (Purpose.SHADOW, shadow_db)) if asked]
     wanted = {"app": app, "instance": instance, "databases": databases}
     if dry_run:
-        _show_plan(client.post("/plans", {**wanted, "change": "create"}, changes=False), output)
+        show_plan(client.post("/plans", {**wanted, "change": "create"}, changes=False), output)
         return
     with env_file(env) as target:
         refuse_to_lose(client, app, target)
@@ -103,7 +103,7 @@ def repair(here: Here, app: str, dry_run: bool, adopt: bool, output: str) -> Non
     """
     client = here.client()
     if dry_run:
-        _show_plan(client.post("/plans", {"app": app, "change": "repair"}, changes=False), output)
+        show_plan(client.post("/plans", {"app": app, "change": "repair"}, changes=False), output)
         return
     answer = client.post(url_path("apps", app, "repair"), {"adopt": adopt})
     if output == "json":
@@ -116,7 +116,8 @@ def repair(here: Here, app: str, dry_run: bool, adopt: bool, output: str) -> Non
     say(f"Repaired: {done} statement{'s' if done != 1 else ''}." if done else f"{app} is as it should be.")
 
 
-def _show_plan(plan: dict[str, Any], output: str) -> None:
+def show_plan(plan: dict[str, Any], output: str) -> None:
+    """What would be run, and that nothing was."""
     if output == "json":
         show_json(plan)
     else:
@@ -201,6 +202,9 @@ def info(here: Here, app: str, output: str) -> None:
         show_logins(answer["login_details"], with_app=False)
     _show_settings(answer["databases"])
     _show_extensions(answer["databases"])
+    if answer["purge_after"]:
+        until = when(answer["purge_after"])
+        say(f"Dropped: deleted for good after {until}. `{here.command(f'undrop {app}')}` brings it back.")
     if answer["drift"]:
         what = "\n".join(f"  {render.printable(description)}" for description in answer["drift"][:10])
         more = f"\n  … and {len(answer['drift']) - 10} more" if len(answer["drift"]) > 10 else ""

@@ -12,7 +12,21 @@ from pathlib import Path
 import click
 
 import howdah
-from howdah.cli import apps, connect, env, guide, instances, logins, logs, operations, psql, server, tables, tokens
+from howdah.cli import (
+    apps,
+    connect,
+    drops,
+    env,
+    guide,
+    instances,
+    logins,
+    logs,
+    operations,
+    psql,
+    server,
+    tables,
+    tokens,
+)
 from howdah.cli.here import find_here
 from howdah.cli.render import show_error
 from howdah.domain.errors import HowdahError
@@ -23,6 +37,7 @@ BROKEN_PIPE = 128 + signal.SIGPIPE
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "The server": (server.up, server.down, server.status, logs.logs),
     "Apps": (apps.create, apps.list_apps, apps.info, apps.repair, tables.tables, psql.psql),
+    "Ending an app": (drops.drop, drops.undrop, drops.purge),
     "Clients": (connect.connect, env.env, guide.guide),
     "Logins": (logins.logins, logins.password),
     "Other servers": (instances.instance,),

@@ -43,6 +43,10 @@ CODES: dict[str, Category] = {
     "method_not_allowed": Category(2, 405),
     # something stands in the way
     "app_exists": CONFLICT,
+    "app_dropped": CONFLICT,
+    "app_not_dropped": CONFLICT,
+    "confirmation_missing": Category(2, 409),
+    "role_in_use": CONFLICT,
     "token_exists": CONFLICT,
     "instance_exists": CONFLICT,
     "instance_in_use": CONFLICT,

@@ -70,6 +70,9 @@ class Permission(StrEnum):
     APP_SHOW = "app.show"
     APP_REPAIR = "database.repair"
     APP_ADOPT = "database.adopt"
+    APP_DROP = "database.drop"
+    APP_UNDROP = "database.undrop"
+    APP_PURGE = "database.purge"
     PLAN = "plan.show"
     TABLE_LIST = "table.list"
     LOGIN_LIST = "login.list"
@@ -112,6 +115,9 @@ _TABLE: dict[Permission, _Row] = {
     Permission.APP_SHOW: _Row(read=True, app=Reach.OWN),
     Permission.APP_REPAIR: _Row(read=False, app=Reach.OWN),
     Permission.APP_ADOPT: _Row(read=False, app=Reach.NO),
+    Permission.APP_DROP: _Row(read=False, app=Reach.NO),
+    Permission.APP_UNDROP: _Row(read=False, app=Reach.NO),
+    Permission.APP_PURGE: _Row(read=False, app=Reach.NO),
     Permission.PLAN: _Row(read=False, app=Reach.NARROWED),
     Permission.TABLE_LIST: _Row(read=True, app=Reach.OWN),
     Permission.LOGIN_LIST: _Row(read=True, app=Reach.NARROWED),

@@ -1,7 +1,7 @@
 """What the store keeps: what belongs to what, and what is wanted. The catalogs decide what is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -48,7 +48,8 @@ class RoleRecord:
 class DatabaseRecord:
     """A database of an app with its roles.
 
-    `state` is `creating` or `ready`; `delivered` says that its URLs went out once.
+    `state` is `creating` or `ready`; `delivered` says that its URLs went out once. Of a `dropped` app's it is wanted
+    that nobody gets in; what is recorded of its logins is what they get back.
     """
 
     name: str
@@ -58,6 +59,7 @@ class DatabaseRecord:
     state: str = "creating"
     delivered: bool = False
     is_open: bool = True
+    dropped: bool = False
     oid: int | None = None
     last_activity_at: datetime | None = None
 
@@ -82,11 +84,19 @@ class DatabaseRecord:
             owner=self.group(RoleKind.OWNER),
             readwrite=self.group(RoleKind.READWRITE),
             readonly=self.group(RoleKind.READONLY),
-            logins=tuple(_login(role, verifiers.get(role.name)) for role in self.logins if role.name not in retired),
+            logins=tuple(
+                _login(role, verifiers.get(role.name), closed=self.dropped)
+                for role in self.logins
+                if role.name not in retired
+            ),
             connection_limit=self.connection_limit,
-            open=self.is_open,
+            open=self.is_open and not self.dropped,
             retired=retired,
         )
+
+    def as_dropped(self, dropped: bool) -> "DatabaseRecord":
+        """The same of an app that is dropped, or isn't."""
+        return replace(self, dropped=dropped)
 
     def check_identity(self, app: str, observed: ObservedDatabase, control_role: str) -> None:
         """Refuse to touch a role or database that bears a recorded name and isn't the one on record.
@@ -135,12 +145,12 @@ def new_database(app: str, purpose: Purpose = Purpose.MAIN) -> DatabaseRecord:
     )
 
 
-def _login(role: RoleRecord, verifier: str | None) -> LoginSpec:
+def _login(role: RoleRecord, verifier: str | None, *, closed: bool) -> LoginSpec:
     assert role.access is not None
     return LoginSpec(
         name=role.name,
         access=role.access,
-        enabled=role.enabled,
+        enabled=role.enabled and not closed,
         connection_limit=role.connection_limit,
         valid_until=role.valid_until,
         short_lived=role.short_lived,
@@ -172,12 +182,36 @@ def name_in_use(what: str, name: str) -> HowdahError:
 
 @dataclass(frozen=True)
 class AppRecord:
-    """An app, on the instance of that name."""
+    """An app, on the instance of that name.
+
+    A dropped one is closed, and purged after `purge_after`; `purging` says that this has begun.
+    """
 
     name: str
     instance: str
     created_at: datetime
     databases: tuple[DatabaseRecord, ...]
+    dropped_at: datetime | None = None
+    purge_after: datetime | None = None
+    purging: bool = False
+
+    def check_live(self) -> None:
+        """Raise HowdahError `app_dropped` for one that is dropped."""
+        if self.dropped_at is None:
+            return
+        assert self.purge_after is not None
+        if self.purging:
+            raise HowdahError(
+                "app_dropped",
+                f'app "{self.name}" is being deleted',
+                hint=f"`howdah purge {self.name}` finishes that.",
+            )
+        raise HowdahError(
+            "app_dropped",
+            f'app "{self.name}" is dropped',
+            detail=f"Nothing of it is lost: it can be undropped until {self.purge_after:%Y-%m-%d %H:%M %Z}.",
+            hint=f"`howdah undrop {self.name}` brings it back; `howdah purge {self.name}` deletes it now.",
+        )
 
     @property
     def database(self) -> DatabaseRecord:

@@ -61,6 +61,25 @@ class PlannedApp:
 
 
 @dataclass(frozen=True)
+class DroppedApp:
+    """An app that is closed, and deleted after `purge_after` unless it is undropped before."""
+
+    app: str
+    databases: list[str]
+    dropped_at: datetime
+    purge_after: datetime
+    operation: str
+
+
+@dataclass(frozen=True)
+class PurgedApp:
+    app: str
+    databases: list[str]
+    statements: list[PlannedStatement]
+    operation: str
+
+
+@dataclass(frozen=True)
 class PlannedInstance:
     instance: str
     statements: list[PlannedStatement]
@@ -81,7 +100,7 @@ class DatabaseSummary:
     """One database of an app. `connection_limit` is -1 for none; what the server says is None where it didn't answer.
 
     `state`: ready, creating, closed (the gate is shut), missing (no such database any more), replaced (another
-    database bears its name), or unreachable (its instance doesn't answer).
+    database bears its name), dropped, or unreachable (its instance doesn't answer).
     """
 
     database: str
@@ -95,7 +114,7 @@ class DatabaseSummary:
 
 @dataclass(frozen=True)
 class AppSummary:
-    """An app; size, connections and state are its main database's."""
+    """An app; size, connections and state are its main database's. `purge_after` is set for one that is dropped."""
 
     app: str
     instance: str
@@ -106,6 +125,7 @@ class AppSummary:
     logins: list[str]
     state: str
     created_at: datetime
+    purge_after: datetime | None
     databases: Sequence[DatabaseSummary]
 
 

@@ -95,6 +95,14 @@ def observe_shared(connection: Connection, roles: Iterable[str], databases: Iter
         )
 
 
+def observe_shared_dependents(
+    connection: Connection, roles: Iterable[str], databases: Iterable[str]
+) -> dict[str, list[str]]:
+    """By role, what outside of every database depends on it, in words; `databases` are its own."""
+    parameters = {"roles": list(roles), "databases": list(databases)}
+    return dict(connection.execute(_SHARED["shared_dependents"], parameters).fetchall())
+
+
 def observe_inside(connection: Connection, roles: Sequence[str], owner: str) -> InsideState:
     """What lies in the database that `connection` is open to; `owner` is the app's owner group."""
     parameters = {"roles": list(roles)}

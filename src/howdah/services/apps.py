@@ -28,16 +28,18 @@ from howdah.services.logins import Logins
 from howdah.services.making import Making
 from howdah.services.operations import Operations, key_reused
 from howdah.services.repairs import drift
+from howdah.services.sizes import Sizes
 
 
 class Apps:
     """What can be done with apps."""
 
-    def __init__(self, core: Core, operations: Operations, logins: Logins, making: Making):
+    def __init__(self, core: Core, operations: Operations, logins: Logins, making: Making, sizes: Sizes):
         self._core = core
         self._operations = operations
         self._logins = logins
         self._making = making
+        self._sizes = sizes
 
     def create(
         self,
@@ -95,27 +97,33 @@ class Apps:
         return PlannedApp(app, self._making.plan(self._place(app, instance), app, wanted))
 
     def list(self, only: str | None = None) -> list[AppSummary]:
-        """Every app, oldest first, as the catalogs say now; or `only` one."""
+        """Every app, oldest first, as the catalogs say now; or `only` one. Sizes may be some minutes old."""
         records = [record for record in self._core.apps() if only is None or record.name == only]
         rows: dict[str, Mapping[str, catalog.Row] | None] = {}
+        sizes: dict[str, Mapping[str, int]] = {}
         for name in dict.fromkeys(record.instance for record in records):
             databases = [d.name for record in records if record.instance == name for d in record.databases]
             try:
                 with self._core.instance(name).session() as connection:
                     rows[name] = catalog.databases(connection, databases)
+                    sizes[name] = self._sizes.of(self._core.instance(name), connection, databases)
             except (HowdahError, psycopg.OperationalError):
                 rows[name] = None
-        return [_app_summary(record, _summaries(record, rows[record.instance])) for record in records]
+        return [
+            _app_summary(record, _summaries(record, rows[record.instance], sizes.get(record.instance, {})))
+            for record in records
+        ]
 
     def info(self, app: str) -> AppInfo:
         """One app in full; raises HowdahError `app_not_found`, `server_down`."""
         record = self._core.app(app)
         instance = self._core.of(record)
         with instance.session() as connection:
-            rows = catalog.databases(connection, [database.name for database in record.databases])
+            names = [database.name for database in record.databases]
+            rows, sizes = catalog.databases(connection, names), catalog.sizes(connection, names)
             databases = [
                 self._database_info(instance, connection, database, summary, rows.get(database.name))
-                for database, summary in zip(record.databases, _summaries(record, rows), strict=True)
+                for database, summary in zip(record.databases, _summaries(record, rows, sizes), strict=True)
             ]
             logins = self._logins.list(app, connection)
             found = drift(instance, connection, record)
@@ -151,7 +159,7 @@ class Apps:
             if setting["login"] in (None, *in_use)
         ]
         extensions: list[ExtensionView] = []
-        if row is not None and row["size_bytes"] is not None:
+        if row is not None and row["accessible"]:
             with instance.connector.connect(database.name) as inside:
                 extensions = [ExtensionView(**extension) for extension in catalog.extensions(inside)]
         seen = [t for t in (row and row["last_activity"], database.last_activity_at) if t]
@@ -191,16 +199,19 @@ def _app_summary(record: AppRecord, databases: Sequence[DatabaseSummary]) -> App
         logins=[login for database in databases for login in database.logins],
         state=main.state,
         created_at=record.created_at,
+        purge_after=record.purge_after,
         databases=databases,
     )
 
 
-def _summaries(record: AppRecord, rows: Mapping[str, catalog.Row] | None) -> list[DatabaseSummary]:
+def _summaries(
+    record: AppRecord, rows: Mapping[str, catalog.Row] | None, sizes: Mapping[str, int]
+) -> list[DatabaseSummary]:
     return [
         DatabaseSummary(
             database=database.name,
             purpose=database.purpose,
-            size_bytes=row["size_bytes"] if row else None,
+            size_bytes=sizes.get(database.name),
             connections=None if rows is None else row["connections"] if row else 0,
             connection_limit=row["connection_limit"] if row else database.connection_limit,
             logins=[r.name for r in database.logins if r.enabled and not r.short_lived],
@@ -212,6 +223,8 @@ def _summaries(record: AppRecord, rows: Mapping[str, catalog.Row] | None) -> lis
 
 
 def _state(database: DatabaseRecord, row: catalog.Row | None) -> str:
+    if database.dropped:
+        return "dropped"
     if database.state != "ready":
         return database.state
     if row is None:

@@ -145,6 +145,12 @@ class Core:
         with self.store.connect() as connection:
             return app_store.get_app(connection, name)
 
+    def live_app(self, name: str) -> AppRecord:
+        """The app on record, unless it is dropped; raises HowdahError `app_not_found`, `app_dropped`."""
+        record = self.app(name)
+        record.check_live()
+        return record
+
     def apps(self, instance: str | None = None) -> list[AppRecord]:
         """Every app on record, or those of one instance."""
         with self.store.connect() as connection:

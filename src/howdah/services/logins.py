@@ -51,12 +51,15 @@ class Logins:
         Open sessions go on unless `end`. Raises HowdahError `app_not_found`, `login_not_found`, `busy`,
         `server_down`.
         """
-        record = self._core.app(app)
+        record = self._core.live_app(app)
         instance = self._core.of(record)
-        database, role = record.login(login)
+        role = record.login(login)[1]
         with self._operations.run("login.password", app, actor) as operation:
             operation.audited = {"login": role.name, "end_sessions": end}
             with instance.session() as connection, app_lock(connection, app):
+                # Read again under the lock: what was dropped meanwhile stays closed.
+                record = self._core.live_app(app)
+                database, role = record.login(role.name)
                 check_present(connection, record, database)
                 passwords, verifiers = mint_passwords(connection, [role.name])
                 spec = database.spec(verifiers=verifiers)

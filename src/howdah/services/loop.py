@@ -12,7 +12,7 @@ from howdah.domain.specs import DatabaseSpec
 from howdah.domain.views import PlannedStatement
 from howdah.postgres.apply import Recorder, apply
 from howdah.postgres.connections import Connection, Connector
-from howdah.postgres.observe import observe_database
+from howdah.postgres.observe import observe_database, observe_shared, select
 from howdah.store import apps as app_store
 from howdah.store.database import Store
 
@@ -64,6 +64,14 @@ class Loop:
     ) -> ObservedDatabase:
         """Look at what is there, and refuse if something there only bears the recorded names."""
         observed = observe_database(self.connector, connection, spec).without(self.server.provider_roles)
+        database.check_identity(app, observed, self.server.control_role)
+        return observed
+
+    def observe_outside(
+        self, connection: Connection, app: str, database: DatabaseRecord, spec: DatabaseSpec
+    ) -> ObservedDatabase:
+        """The same without a look into the database."""
+        observed = select(spec, observe_shared(connection, spec.role_names, [spec.name]), None)
         database.check_identity(app, observed, self.server.control_role)
         return observed
 

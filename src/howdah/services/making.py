@@ -118,7 +118,7 @@ class Making:
         Passwords are minted when somebody asks again.
         """
         for record in self._core.apps():
-            half_made = any(database.state != "ready" for database in record.databases)
+            half_made = record.dropped_at is None and any(database.state != "ready" for database in record.databases)
             due = at_start or record.name in self._waiting
             if not half_made:
                 self._waiting.discard(record.name)
@@ -172,6 +172,7 @@ class Making:
         """What to take up, and what to make anew. Raises HowdahError `app_exists` where that is nothing."""
         if record is None:
             return [], list(wanted)
+        record.check_live()
         takeable = self._takeable(record)
         have = {database.purpose for database in record.databases}
         missing = [database for database in wanted if database.purpose not in have]

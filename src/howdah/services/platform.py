@@ -17,12 +17,14 @@ from howdah.postgres.probe import system_identifier
 from howdah.services.activity import Activity
 from howdah.services.apps import Apps
 from howdah.services.core import Core, Instance
+from howdah.services.drops import Drops
 from howdah.services.instances import Instances
 from howdah.services.logins import Logins
 from howdah.services.making import Making
 from howdah.services.operations import Operations
 from howdah.services.repairs import Repairs
 from howdah.services.sessions import Sessions
+from howdah.services.sizes import Sizes
 from howdah.services.tables import Tables
 from howdah.services.tokens import Tokens
 from howdah.store import instances as instance_store
@@ -37,6 +39,7 @@ class Platform:
     instances: Instances
     apps: Apps
     repairs: Repairs
+    drops: Drops
     logins: Logins
     sessions: Sessions
     tables: Tables
@@ -73,8 +76,10 @@ class Platform:
         self.instances = Instances(core, self.operations, self._embedded, f"howdah {identifier}")
         self._making = Making(core, self.operations)
         self.logins = Logins(core, self.operations)
-        self.apps = Apps(core, self.operations, self.logins, self._making)
+        self._sizes = Sizes(core)
+        self.apps = Apps(core, self.operations, self.logins, self._making, self._sizes)
         self.repairs = Repairs(core, self.operations)
+        self.drops = Drops(core, self.operations)
         self.sessions = Sessions(core, self.operations)
         self.tables = Tables(core)
         self.tokens = Tokens(core)
@@ -83,6 +88,7 @@ class Platform:
         self.operations.interrupt_leftovers()
         self.sessions.sweep(at_start=True)
         self._making.resume(at_start=True)
+        self.drops.purge_due()
 
     def close(self) -> None:
         """Close howdah's connections; the server and its apps go on."""
@@ -99,7 +105,9 @@ class Platform:
         """
         self.sessions.sweep()
         self._making.resume()
+        self.drops.purge_due()
         self.activity.sample()
+        self._sizes.refresh()
 
 
 def failure(error: Exception) -> HowdahError | None:

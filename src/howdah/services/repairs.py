@@ -48,6 +48,8 @@ class Repairs:
         with self._operations.run("database.repair", app, actor) as operation:
             operation.audited = {"adopt": adopt}
             with instance.session() as connection, app_lock(connection, app):
+                # Read again under the lock: what was dropped meanwhile stays closed.
+                record = self._core.app(app)
                 if adopt:
                     self._adopt(connection, record)
                     record = self._core.app(app)

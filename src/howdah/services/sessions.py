@@ -62,13 +62,13 @@ class Sessions:
             valid_until=expires_at,
             short_lived=True,
         )
-        record = self._core.app(app)
+        record = self._core.live_app(app)
         database = record.for_purpose(purpose)
         instance = self._core.of(record)
         with self._operations.run("session.open", app, actor) as operation:
             operation.audited = {"login": name, "access": access}
             with instance.session() as connection, app_lock(connection, app):
-                check_present(connection, record, database)
+                check_present(connection, self._core.live_app(app), database)
                 with self._core.store.connect() as stored:
                     app_store.add_role(stored, app, database.name, role)
                     record = app_store.get_app(stored, app)

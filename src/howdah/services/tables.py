@@ -17,7 +17,7 @@ class Tables:
 
         Raises HowdahError `app_not_found`, `database_not_found`, `database_missing`, `server_down`.
         """
-        record = self._core.app(app)
+        record = self._core.live_app(app)
         database = record.for_purpose(purpose)
         instance = self._core.of(record)
         with instance.session() as connection:

@@ -1,7 +1,7 @@
 """Apps on record: what belongs to which app, and what is wanted of it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -116,6 +116,25 @@ def set_delivered(connection: Connection, app: str, databases: Sequence[str]) ->
     connection.execute(_SQL["set_delivered"], {"app": app, "names": list(databases)})
 
 
+def set_dropped(connection: Connection, app: str, keep: timedelta) -> None:
+    """Record that an app is dropped, to be purged after `keep`; one that is dropped already keeps its deadline."""
+    connection.execute(_SQL["set_dropped"], {"app": app, "keep": keep})
+
+
+def set_undropped(connection: Connection, app: str) -> bool:
+    """Record that an app is wanted again; False where its purge has begun."""
+    return connection.execute(_SQL["set_undropped"], {"app": app}).rowcount == 1
+
+
+def set_purging(connection: Connection, app: str) -> None:
+    connection.execute(_SQL["set_purging"], {"app": app})
+
+
+def forget(connection: Connection, app: str) -> None:
+    """Take a purged app off the record."""
+    connection.execute(_SQL["forget"], {"app": app})
+
+
 def set_passwords_changed(connection: Connection, app: str, logins: Sequence[str]) -> None:
     connection.execute(_SQL["set_passwords_changed"], {"app": app, "logins": list(logins)})
 
@@ -127,11 +146,12 @@ def set_activity(connection: Connection, instance: str, seen: Mapping[str, datet
 
 
 def _app(row: tuple[Any, ...]) -> AppRecord:
-    name, instance, created_at, databases = row
-    return AppRecord(name, instance, created_at, tuple(_database(entry) for entry in databases or ()))
+    name, instance, created_at, dropped_at, purge_after, purging, entries = row
+    databases = tuple(_database(entry, dropped_at is not None) for entry in entries or ())
+    return AppRecord(name, instance, created_at, databases, dropped_at, purge_after, purging)
 
 
-def _database(entry: dict[str, Any]) -> DatabaseRecord:
+def _database(entry: dict[str, Any], dropped: bool) -> DatabaseRecord:
     return DatabaseRecord(
         name=entry["name"],
         roles=tuple(_role(role) for role in entry["roles"]),
@@ -140,6 +160,7 @@ def _database(entry: dict[str, Any]) -> DatabaseRecord:
         state=entry["state"],
         delivered=entry["delivered"],
         is_open=entry["is_open"],
+        dropped=dropped,
         oid=entry["oid"],
         last_activity_at=_time(entry["last_activity_at"]),
     )

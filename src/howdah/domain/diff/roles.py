@@ -218,7 +218,7 @@ def diff_retired(spec: DatabaseSpec, observed: ObservedDatabase) -> Iterator[Sta
 # for each in turn, at least 100 ms. The view is a snapshot within a transaction unless it is cleared.
 _END_SESSIONS = """BEGIN
   FOR attempt IN 1..250 LOOP
-    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {login} AND pid <> pg_backend_pid();
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename IN ({logins}) AND pid <> pg_backend_pid();
     EXIT WHEN NOT FOUND;
     PERFORM pg_sleep(0.02);
     PERFORM pg_stat_clear_snapshot();
@@ -226,7 +226,8 @@ _END_SESSIONS = """BEGIN
 END"""
 
 
-def end_sessions(login: str) -> Statement:
-    """End every session of `login`, and wait up to 5 s until they are gone."""
-    block = _END_SESSIONS.format(login=literal(login))
-    return Statement(f"end sessions of {login}", f"DO {literal(block)}", about=login)
+def end_sessions(*logins: str) -> Statement:
+    """End every session of these logins, and wait up to 5 s until they are gone."""
+    block = _END_SESSIONS.format(logins=", ".join(map(literal, logins)))
+    about = logins[0] if len(logins) == 1 else None
+    return Statement(f"end sessions of {', '.join(logins)}", f"DO {literal(block)}", about=about)

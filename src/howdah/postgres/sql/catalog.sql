@@ -1,10 +1,9 @@
 -- Reads for people: what `list`, `info`, `logins` and `tables` show.
 
 -- name: databases
--- Sizes are asked only of databases that let somebody in: of a half-made or half-dropped one it can fail.
 SELECT d.datname AS name, d.oid::bigint AS oid, o.rolname AS owner, pg_encoding_to_char(d.encoding) AS encoding,
        coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', d.datcollate) AS locale,
-       CASE WHEN d.datallowconn AND d.datconnlimit <> -2 THEN pg_database_size(d.oid) END AS size_bytes,
+       d.datallowconn AND d.datconnlimit <> -2 AS accessible,
        d.datconnlimit AS connection_limit,
        d.datallowconn AND d.datconnlimit <> -2 AND EXISTS (
            SELECT FROM aclexplode(d.datacl) x JOIN pg_roles g ON g.oid = x.grantee
@@ -16,6 +15,11 @@ SELECT d.datname AS name, d.oid::bigint AS oid, o.rolname AS owner, pg_encoding_
   FROM pg_database d
   JOIN pg_roles o ON o.oid = d.datdba
  WHERE d.datname = ANY (%(databases)s)
+
+-- name: sizes
+-- Asked only of databases that let somebody in: of a half-made or half-dropped one it can fail.
+SELECT datname, pg_database_size(oid) FROM pg_database
+ WHERE datname = ANY (%(databases)s) AND datallowconn AND datconnlimit <> -2
 
 -- name: logins
 SELECT r.rolname AS login, r.rolsuper, r.rolcreatedb, r.rolcreaterole, r.rolreplication, r.rolbypassrls,

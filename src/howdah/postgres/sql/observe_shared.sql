@@ -61,3 +61,17 @@ SELECT r.rolname, array_agg(DISTINCT d.datname) AS databases
   JOIN pg_database d ON d.oid = s.dbid
  WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = ANY (%(roles)s)
  GROUP BY r.rolname
+
+-- name: shared_dependents
+-- What no database holds and roles own or have privileges on: other databases that they own, tablespaces, parameters.
+-- Grants on databases are in `elsewhere`.
+SELECT r.rolname, array_agg(DISTINCT pg_describe_object(s.classid, s.objid, s.objsubid)) AS objects
+  FROM pg_shdepend s
+  JOIN pg_roles r ON r.oid = s.refobjid
+ WHERE s.refclassid = 'pg_authid'::regclass AND s.dbid = 0 AND r.rolname = ANY (%(roles)s)
+   AND NOT (s.classid = 'pg_database'::regclass AND s.deptype <> 'o')
+   -- The grantor of a membership (16+): the membership goes with the role.
+   AND s.classid <> 'pg_auth_members'::regclass
+   AND NOT (s.classid = 'pg_database'::regclass AND s.objid IN
+            (SELECT oid FROM pg_database WHERE datname = ANY (%(databases)s)))
+ GROUP BY r.rolname

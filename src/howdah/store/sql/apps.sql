@@ -1,6 +1,6 @@
 -- name: apps
 -- Every app, or the one called %(app)s, with its databases and their roles, oldest first.
-SELECT a.name, i.name AS instance, a.created_at,
+SELECT a.name, i.name AS instance, a.created_at, a.dropped_at, a.purge_after, a.purging,
        (SELECT json_agg(json_build_object(
                    'name', d.name, 'oid', d.oid::bigint, 'connection_limit', d.connection_limit, 'is_open', d.is_open,
                    'purpose', d.purpose, 'state', d.state, 'delivered', d.delivered_at IS NOT NULL,
@@ -89,3 +89,18 @@ UPDATE howdah.roles r SET password_changed_at = now()
 UPDATE howdah.databases d SET last_activity_at = greatest(d.last_activity_at, s.at)
   FROM unnest(%(names)s::text[], %(times)s::timestamptz[]) AS s (name, at)
  WHERE d.name = s.name AND d.instance_id = (SELECT id FROM howdah.instances WHERE name = %(instance)s)
+
+-- name: set_dropped
+-- A second drop doesn't move the deadline.
+UPDATE howdah.apps
+   SET dropped_at = coalesce(dropped_at, now()), purge_after = coalesce(purge_after, now() + %(keep)s)
+ WHERE name = %(app)s
+
+-- name: set_undropped
+UPDATE howdah.apps SET dropped_at = NULL, purge_after = NULL WHERE name = %(app)s AND NOT purging
+
+-- name: set_purging
+UPDATE howdah.apps SET purging = true WHERE name = %(app)s AND dropped_at IS NOT NULL
+
+-- name: forget
+DELETE FROM howdah.apps WHERE name = %(app)s AND purging

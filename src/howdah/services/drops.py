@@ -1,0 +1,232 @@
+"""Drops: an app closed and kept for a while, brought back, or deleted for good."""
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import structlog
+
+from howdah.domain.diff import diff_purge, diff_roles
+from howdah.domain.diff.roles import end_sessions
+from howdah.domain.errors import HowdahError
+from howdah.domain.plans import Plan
+from howdah.domain.records import AppRecord, DatabaseRecord
+from howdah.domain.views import DroppedApp, PlannedApp, PlannedStatement, PurgedApp
+from howdah.postgres import catalog
+from howdah.postgres.apply import Recorder, apply
+from howdah.postgres.connections import Connection
+from howdah.postgres.locks import app_lock
+from howdah.postgres.observe import observe_shared, observe_shared_dependents
+from howdah.services.core import Core, Instance, check_present
+from howdah.services.operations import Operations
+from howdah.store import apps as app_store
+
+KEPT = timedelta(days=7)
+_LONGEST = timedelta(days=365)
+
+_log = structlog.get_logger(__name__)
+
+
+class Drops:
+    """Drops, undrops and purges apps. What is wanted is recorded first; the loop brings it about."""
+
+    def __init__(self, core: Core, operations: Operations):
+        self._core = core
+        self._operations = operations
+
+    def drop(self, app: str, confirm: str, actor: str, keep: timedelta = KEPT) -> DroppedApp:
+        """Close an app: nobody gets in, its sessions are ended, and nothing is deleted before `keep` has passed.
+
+        A repeat finishes what an earlier one began, and keeps its deadline. Raises HowdahError `app_not_found`,
+        `confirmation_missing`, `invalid_input`, `app_dropped` while it is purged, `busy`, `server_down`.
+        """
+        record = self._core.app(app)
+        _check_confirmed(app, confirm)
+        if not timedelta(0) <= keep <= _LONGEST:
+            raise HowdahError("invalid_input", "an app is kept for at most 365 days")
+        if record.purging:
+            record.check_live()
+        with self._operations.run("database.drop", app, actor) as operation:
+            instance = self._core.of(record)
+            with instance.session() as connection, app_lock(connection, app):
+                for database in record.databases:
+                    _is_gone(connection, record, database)
+                with self._core.store.connect() as stored:
+                    app_store.set_dropped(stored, app, keep)
+                record = self._core.app(app)
+                for database in record.databases:
+                    self._close(instance, connection, record, database)
+                logins = [role.name for database in record.databases for role in database.logins]
+                apply(instance.connector, connection, [end_sessions(*logins)], Recorder())
+            assert record.dropped_at is not None
+            assert record.purge_after is not None
+            operation.answer = {"purge_after": record.purge_after.isoformat()}
+            return DroppedApp(app, _names(record), record.dropped_at, record.purge_after, str(operation.id))
+
+    def undrop(self, app: str, actor: str) -> PlannedApp:
+        """Open a dropped app again, as it was wanted before: the same URLs work. Returns what was run.
+
+        A repeat finishes what an earlier one began.
+        Raises HowdahError `app_not_found`, `app_not_dropped`, `app_dropped` while it is purged, `database_missing`,
+        `identity_changed`, `busy`, `server_down`, `statement_failed`.
+        """
+        record = self._core.app(app)
+        if record.purging:
+            record.check_live()
+        instance = self._core.of(record)
+        with (
+            self._operations.run("database.undrop", app, actor) as operation,
+            instance.session() as connection,
+            app_lock(connection, app),
+        ):
+            if record.dropped_at is None and not _is_shut(connection, record):
+                raise _not_dropped(app)
+            for database in record.databases:
+                check_present(connection, record, database)
+            with self._core.store.connect() as stored:
+                undropped = app_store.set_undropped(stored, app)
+            record = self._core.app(app)
+            if not undropped:
+                record.check_live()
+            done: list[PlannedStatement] = []
+            for database in record.databases:
+                outcome = instance.loop.converge(connection, app, database.spec())
+                outcome.check()
+                done += instance.loop.shown(outcome.done)
+            operation.answer = {"statements": len(done)}
+            return PlannedApp(app, done)
+
+    def purge(self, app: str, confirm: str, actor: str) -> PurgedApp:
+        """Delete a dropped app for good, and forget it. A repeat finishes what an earlier one began.
+
+        Raises HowdahError `app_not_found`, `app_not_dropped`, `confirmation_missing`, `role_in_use`,
+        `identity_changed`, `busy`, `server_down`, `statement_failed`.
+        """
+        record = self._core.app(app)
+        _check_confirmed(app, confirm)
+        if record.dropped_at is None:
+            raise _not_dropped(app)
+        instance = self._core.of(record)
+        with self._operations.run("database.purge", app, actor) as operation:
+            with instance.session() as connection, app_lock(connection, app):
+                # Asked again under the lock: an undrop may have come first.
+                record = self._core.app(app)
+                if record.dropped_at is None:
+                    raise _not_dropped(app)
+                plans = [self._purge_plan(instance, connection, record, database) for database in record.databases]
+                with self._core.store.connect() as stored:
+                    app_store.set_purging(stored, app)
+                for plan in plans:
+                    apply(instance.connector, connection, plan, Recorder(), superuser=instance.server.superuser)
+                left = [
+                    statement.description
+                    for database in record.databases
+                    for statement in self._purge_plan(instance, connection, record, database)
+                ]
+                if left:
+                    raise HowdahError(
+                        "statement_failed",
+                        f'app "{app}" could not be deleted altogether',
+                        detail="; ".join(left),
+                        hint="howdah's admin may not do that on this instance; a superuser of it has to help.",
+                    )
+                with self._core.store.connect() as stored:
+                    app_store.forget(stored, app)
+            done = [statement for plan in plans for statement in instance.loop.shown(plan)]
+            operation.answer = {"statements": len(done)}
+            return PurgedApp(app, _names(record), done, str(operation.id))
+
+    def purge_due(self) -> None:
+        """Purge what is past its deadline, and finish what was cut short."""
+        now = datetime.now(UTC)
+        for record in self._core.apps():
+            due = record.purging or (record.purge_after is not None and record.purge_after <= now)
+            if not due or self._core.of(record).resting:
+                continue
+            try:
+                self.purge(record.name, record.name, "howdah")
+                _log.info("purged at the deadline", app=record.name)
+            except (HowdahError, psycopg.Error) as error:
+                said = error.as_dict() if isinstance(error, HowdahError) else {"message": type(error).__name__}
+                _log.warning("could not be purged", app=record.name, **said)
+
+    def plan(self, app: str, change: str) -> PlannedApp:
+        """What `drop`, `undrop` or `purge` would run now."""
+        record = self._core.app(app)
+        if change != "drop" and record.dropped_at is None:
+            raise _not_dropped(app)
+        instance = self._core.of(record)
+        shown: list[PlannedStatement] = []
+        with instance.session() as connection:
+            for database in record.databases:
+                wanted = database.as_dropped(change == "drop")
+                if change == "purge":
+                    plan = self._purge_plan(instance, connection, record, database)
+                elif change == "drop" and _is_gone(connection, record, database):
+                    plan = _close_logins(instance, connection, record, wanted)
+                else:
+                    check_present(connection, record, database)
+                    plan = instance.loop.plan(connection, app, wanted)
+                shown += instance.loop.shown(plan)
+        return PlannedApp(app, shown)
+
+    def _purge_plan(
+        self, instance: Instance, connection: Connection, record: AppRecord, database: DatabaseRecord
+    ) -> Plan:
+        spec = database.spec()
+        observed = instance.loop.observe_outside(connection, record.name, database, spec)
+        return diff_purge(spec, observed, observe_shared_dependents(connection, spec.role_names, [spec.name]))
+
+    def _close(self, instance: Instance, connection: Connection, record: AppRecord, database: DatabaseRecord) -> None:
+        if not _is_gone(connection, record, database):
+            instance.loop.converge(connection, record.name, database.spec()).check()
+            return
+        plan = _close_logins(instance, connection, record, database)
+        apply(instance.connector, connection, plan, Recorder(), superuser=instance.server.superuser)
+
+
+def _is_gone(connection: Connection, record: AppRecord, database: DatabaseRecord) -> bool:
+    """Whether the database isn't there any more, under no name; raises what `check_present` raises for others."""
+    try:
+        check_present(connection, record, database)
+    except HowdahError as error:
+        if error.code != "database_missing" or catalog.name_of(connection, database.oid) is not None:
+            raise
+        return True
+    return False
+
+
+def _is_shut(connection: Connection, record: AppRecord) -> bool:
+    """Whether somebody is kept out who should get in: so an undrop that was cut short leaves an app."""
+    rows = catalog.databases(connection, _names(record))
+    wanted = [role.name for database in record.databases for role in database.logins if role.enabled]
+    roles = observe_shared(connection, wanted, []).roles
+    gates_open = all(row["gate_open"] for row in rows.values())
+    return not gates_open or not all(state.can_login for state in roles.values())
+
+
+def _close_logins(instance: Instance, connection: Connection, record: AppRecord, database: DatabaseRecord) -> Plan:
+    """For a database that is gone already: the loop would make an empty one in its place."""
+    spec = database.spec()
+    observed = instance.loop.observe_outside(connection, record.name, database, spec)
+    return [statement for statement in diff_roles(spec, observed) if statement.about in observed.roles]
+
+
+def _names(record: AppRecord) -> list[str]:
+    return [database.name for database in record.databases]
+
+
+def _not_dropped(app: str) -> HowdahError:
+    return HowdahError(
+        "app_not_dropped",
+        f'app "{app}" is not dropped',
+        hint=f"`howdah drop {app}` closes it first; nothing is deleted then.",
+    )
+
+
+def _check_confirmed(app: str, confirm: str) -> None:
+    if confirm != app:
+        raise HowdahError(
+            "confirmation_missing",
+            "the app's name is asked for, to confirm",
+            hint=f"Say it: --confirm {app}",
+        )
