@@ -76,7 +76,6 @@ def test_a_create_that_loses_its_server_anywhere(
             cut += 1
         else:
             # It was over before the cut; everything before is covered.
-            assert not far.proxy.closed or created.notices
             far.proxy.heal()
             break
         assert far.proxy.closed
@@ -159,7 +158,7 @@ def test_a_providers_roles_are_left_alone(platform: Platform) -> None:
             inside.execute("CREATE TABLE rds_tools.t ()")
         repaired = platform.repairs.repair("hosted", "test")
         said = " ".join(statement.sql for statement in repaired.statements)
-        assert 'FROM "stranger"' in said
+        assert 'FROM "passerby"' in said
         assert "rds_" not in said
         if server_version >= 160000:
             # Only whoever granted a membership, or a superuser, takes it back.
