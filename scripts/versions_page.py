@@ -100,7 +100,7 @@ def loop(report: dict[str, Any]) -> list[str]:
         tests = [test for name, test in report["tests"].items() if name.startswith(_LOOP + start)]
         examples = sum(test["properties"].get("examples", 0) for test in tests)
         counted = {"create": "", "each mangle": f": {len(tests)}"}.get(column, f": {examples} examples")
-        cells.append("not run" if not tests and report["exit"] == 0 else verdict(report, tests, counted))
+        cells.append("not run" if not tests and _ran_to_its_end(report) else verdict(report, tests, counted))
     return cells
 
 

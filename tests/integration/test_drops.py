@@ -152,32 +152,32 @@ def test_a_purge_leaves_nothing_but_the_others(platform: Platform) -> None:
 
 
 def test_what_roles_have_elsewhere_is_found_before_anything_is_deleted(platform: Platform) -> None:
-    make(platform, "tied")
+    make(platform, "entwined")
     make(platform, "other")
     home = platform._core.instance("home")
-    platform.drops.drop("tied", "tied", "test")
+    platform.drops.drop("entwined", "entwined", "test")
     with home.connector.connect("other_db") as elsewhere:
         elsewhere.execute("CREATE TABLE public.theirs ()")
-        elsewhere.execute("ALTER TABLE public.theirs OWNER TO tied_user")
-    assert refused(lambda: platform.drops.purge("tied", "tied", "test")) == "role_in_use"
+        elsewhere.execute("ALTER TABLE public.theirs OWNER TO entwined_user")
+    assert refused(lambda: platform.drops.purge("entwined", "entwined", "test")) == "role_in_use"
     with home.connector.connect("other_db") as elsewhere:
         elsewhere.execute("DROP TABLE public.theirs")
     with home.session() as connection:
-        connection.execute("CREATE DATABASE stray OWNER tied_owner")
+        connection.execute("CREATE DATABASE stray OWNER entwined_owner")
     with pytest.raises(HowdahError) as caught:
-        platform.drops.purge("tied", "tied", "test")
-    assert caught.value.detail == "tied_owner: database stray."
-    assert len(left_of(platform, "tied")) == 9
+        platform.drops.purge("entwined", "entwined", "test")
+    assert caught.value.detail == "entwined_owner: database stray."
+    assert len(left_of(platform, "entwined")) == 9
     with home.session() as connection:
         connection.execute("DROP DATABASE stray")
         # A grant on another database doesn't stand in the way: the loop takes those.
-        connection.execute("GRANT CONNECT ON DATABASE other_db TO tied_user")
-    assert platform.drops.undrop("tied", "test")
-    platform.drops.drop("tied", "tied", "test")
+        connection.execute("GRANT CONNECT ON DATABASE other_db TO entwined_user")
+    assert platform.drops.undrop("entwined", "test")
+    platform.drops.drop("entwined", "entwined", "test")
     with home.session() as connection:
-        connection.execute("GRANT CONNECT ON DATABASE other_db TO tied_user")
-    platform.drops.purge("tied", "tied", "test")
-    assert left_of(platform, "tied") == []
+        connection.execute("GRANT CONNECT ON DATABASE other_db TO entwined_user")
+    platform.drops.purge("entwined", "entwined", "test")
+    assert left_of(platform, "entwined") == []
 
 
 def test_at_the_deadline(platform: Platform) -> None:

@@ -171,6 +171,14 @@ def test_two_at_once_make_one(daemon: Daemon) -> None:
     assert len({t.ready["pid"] for t in told}) == 1
 
 
+def test_a_control_plane_ends_no_session_of_its_own(daemon: Daemon) -> None:
+    daemon.up()
+    assert ask(daemon.home.api_socket, "/readyz") == {"status": "ok"}
+    said = "".join(log.read_text() for log in daemon.home.logs.glob("postgresql-*.log"))
+    assert "ready to accept connections" in said
+    assert "terminating connection" not in said
+
+
 def test_refusal_leaves_nothing(daemon: Daemon) -> None:
     error = daemon.run("up", "--port", str(daemon.port), "--bind", "0.0.0.0").error
     assert error["code"] == "plaintext_refused"

@@ -47,9 +47,14 @@ class Ways(Protocol):
 
 
 class Instance:
-    """A server that howdah looks after. What it is like is known once a session was opened."""
+    """A server that howdah looks after. What it is like is known once a session was opened.
 
-    def __init__(self, name: str, kind: str, ways: Ways, connector: Connector, store: Store):
+    With `orphans`, the first session ends those of a control plane that died: it may be out of reach until then.
+    """
+
+    def __init__(
+        self, name: str, kind: str, ways: Ways, connector: Connector, store: Store, *, orphans: bool = True
+    ):
         self.name = name
         self.kind = kind
         self.ways = ways
@@ -59,7 +64,7 @@ class Instance:
         self._server: Server | None = None
         self._failed_at: float | None = None
         self._tidy = threading.Lock()
-        self._tidied = False
+        self._tidied = not orphans
 
     @contextmanager
     def session(self) -> Iterator[Connection]:

@@ -69,7 +69,10 @@ class Platform:
         with self.store.connect() as stored:
             instance_store.ensure_home(stored, connector.maintenance, identifier)
         core = Core(self._home, self.store)
-        core.instances[HOME_INSTANCE] = Instance(HOME_INSTANCE, "embedded", self._embedded, connector, self.store)
+        # Its orphans were ended above: those of its sessions that are there now are the store's.
+        core.instances[HOME_INSTANCE] = Instance(
+            HOME_INSTANCE, "embedded", self._embedded, connector, self.store, orphans=False
+        )
         self._core = core
         self.operations = Operations(self.store)
         # Another howdah that looks after the same adopted server has sessions of another name there.
