@@ -52,9 +52,7 @@ class Instance:
     With `orphans`, the first session ends those of a control plane that died: it may be out of reach until then.
     """
 
-    def __init__(
-        self, name: str, kind: str, ways: Ways, connector: Connector, store: Store, *, orphans: bool = True
-    ):
+    def __init__(self, name: str, kind: str, ways: Ways, connector: Connector, store: Store, *, orphans: bool = True):
         self.name = name
         self.kind = kind
         self.ways = ways
