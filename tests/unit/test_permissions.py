@@ -36,6 +36,7 @@ CHANGES = {
     Permission.INSTANCE_ADD,
     Permission.INSTANCE_REMOVE,
     Permission.APP_DROP,
+    Permission.APP_RENAME,
     Permission.APP_UNDROP,
     Permission.APP_PURGE,
 }
@@ -47,6 +48,7 @@ PLATFORM = {
     Permission.TOKEN_LIST,
     Permission.TOKEN_REVOKE,
     Permission.APP_DROP,
+    Permission.APP_RENAME,
     Permission.APP_UNDROP,
     Permission.APP_PURGE,
     Permission.INSTANCE_ADD,

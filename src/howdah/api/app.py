@@ -4,12 +4,25 @@ from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
 
 from howdah import __version__
-from howdah.api import apps, drops, health, instances, logins, operations, plans, schema, sessions, tables, tokens
+from howdah.api import (
+    apps,
+    drops,
+    health,
+    instances,
+    logins,
+    operations,
+    plans,
+    renames,
+    schema,
+    sessions,
+    tables,
+    tokens,
+)
 from howdah.api.permission import check_permissions
 from howdah.api.problems import add_problem_handlers
 from howdah.services.platform import Platform
 
-_NOUNS = (instances, apps, drops, plans, tables, logins, sessions, operations, tokens)
+_NOUNS = (instances, apps, renames, drops, plans, tables, logins, sessions, operations, tokens)
 ROUTERS = (health.router, schema.router, *(noun.router for noun in _NOUNS))
 
 # For the description alone: the entrance over TCP has looked at the token long before.

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from howdah.cli.apps import plan_line, show_plan
 from howdah.cli.client import url_path
+from howdah.cli.confirming import confirm_option, confirmed
 from howdah.cli.here import Here, app_argument, output_option
 from howdah.cli.render import say, show_json, when
 from howdah.domain.errors import HowdahError
 from howdah.domain.tokens import parse_lifetime
 
-_confirm = click.option(
-    "--confirm", metavar="APP", help="The app's name once more, where nobody is there to type it."
-)
 _dry_run = click.option(
     "--dry-run", is_flag=True, help="Print the plan, one SQL statement a line, and change nothing."
 )
@@ -23,7 +19,7 @@ _dry_run = click.option(
 
 @click.command()
 @app_argument()
-@_confirm
+@confirm_option
 @click.option("--keep", default="7d", show_default=True, metavar="7d|12h", help="How long it can be undropped.")
 @_dry_run
 @output_option("table", "json")
@@ -40,7 +36,7 @@ def drop(here: Here, app: str, confirm: str | None, keep: str, dry_run: bool, ou
     if dry_run:
         show_plan(client.post("/plans", {"app": app, "change": "drop"}, changes=False), output)
         return
-    body = {"confirm": _confirmed(app, confirm), "keep_s": int(lifetime.total_seconds())}
+    body = {"confirm": confirmed(app, confirm), "keep_s": int(lifetime.total_seconds())}
     answer = client.post(url_path("apps", app, "drop"), body)
     if output == "json":
         show_json(answer)
@@ -71,7 +67,7 @@ def undrop(here: Here, app: str, dry_run: bool, output: str) -> None:
 
 @click.command()
 @app_argument()
-@_confirm
+@confirm_option
 @_dry_run
 @output_option("table", "json")
 @click.pass_obj
@@ -84,18 +80,10 @@ def purge(here: Here, app: str, confirm: str | None, dry_run: bool, output: str)
     if dry_run:
         show_plan(client.post("/plans", {"app": app, "change": "purge"}, changes=False), output)
         return
-    answer = client.post(url_path("apps", app, "purge"), {"confirm": _confirmed(app, confirm)})
+    answer = client.post(url_path("apps", app, "purge"), {"confirm": confirmed(app, confirm)})
     if output == "json":
         show_json(answer)
         return
     for statement in answer["statements"]:
         click.echo(plan_line(statement))
     say(f"{app} is deleted.")
-
-
-def _confirmed(app: str, confirm: str | None) -> str:
-    """The name that confirms: as given, else typed by whoever sits there."""
-    if confirm is None and sys.stdin.isatty():
-        answer: str = click.prompt(f"Type the app's name to confirm ({app})", err=True)
-        return answer
-    return confirm or ""

@@ -23,6 +23,7 @@ from howdah.cli import (
     logs,
     operations,
     psql,
+    renames,
     server,
     tables,
     tokens,
@@ -36,7 +37,7 @@ BROKEN_PIPE = 128 + signal.SIGPIPE
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "The server": (server.up, server.down, server.status, logs.logs),
-    "Apps": (apps.create, apps.list_apps, apps.info, apps.repair, tables.tables, psql.psql),
+    "Apps": (apps.create, apps.list_apps, apps.info, apps.repair, renames.rename, tables.tables, psql.psql),
     "Ending an app": (drops.drop, drops.undrop, drops.purge),
     "Clients": (connect.connect, env.env, guide.guide),
     "Logins": (logins.logins, logins.password),

@@ -78,7 +78,15 @@ class DatabaseNames:
 def names_for(app: str, purpose: Purpose = Purpose.MAIN) -> DatabaseNames:
     """Names for a new database of `app`; raises HowdahError `invalid_name`."""
     check_app_name(app)
-    stem = app if purpose is Purpose.MAIN else f"{app}_{purpose}"
+    return _names(app if purpose is Purpose.MAIN else f"{app}_{purpose}")
+
+
+def prepared_names(key: str) -> DatabaseNames:
+    """Names for a database that is prepared for an app to come: opaque, and no app's can begin so."""
+    return _names(f"{OWN_PREFIX}{key}")
+
+
+def _names(stem: str) -> DatabaseNames:
     return DatabaseNames(
         database=f"{stem}_db",
         owner=f"{stem}_owner",

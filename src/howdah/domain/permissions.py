@@ -73,6 +73,7 @@ class Permission(StrEnum):
     APP_DROP = "database.drop"
     APP_UNDROP = "database.undrop"
     APP_PURGE = "database.purge"
+    APP_RENAME = "app.rename"
     PLAN = "plan.show"
     TABLE_LIST = "table.list"
     LOGIN_LIST = "login.list"
@@ -118,6 +119,7 @@ _TABLE: dict[Permission, _Row] = {
     Permission.APP_DROP: _Row(read=False, app=Reach.NO),
     Permission.APP_UNDROP: _Row(read=False, app=Reach.NO),
     Permission.APP_PURGE: _Row(read=False, app=Reach.NO),
+    Permission.APP_RENAME: _Row(read=False, app=Reach.NO),
     Permission.PLAN: _Row(read=False, app=Reach.NARROWED),
     Permission.TABLE_LIST: _Row(read=True, app=Reach.OWN),
     Permission.LOGIN_LIST: _Row(read=True, app=Reach.NARROWED),

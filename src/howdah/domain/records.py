@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from howdah.domain.errors import HowdahError
-from howdah.domain.names import names_for
+from howdah.domain.names import DatabaseNames, names_for
 from howdah.domain.observed import ObservedDatabase
 from howdah.domain.specs import (
     DEFAULT_CONNECTION_LIMITS,
@@ -94,9 +94,33 @@ class DatabaseRecord:
             retired=retired,
         )
 
+    def without_short_lived(self) -> "DatabaseRecord":
+        """The same without logins that live for a session."""
+        return replace(self, roles=tuple(role for role in self.roles if not role.short_lived))
+
     def as_dropped(self, dropped: bool) -> "DatabaseRecord":
         """The same of an app that is dropped, or isn't."""
         return replace(self, dropped=dropped)
+
+    def renamed(self, names: DatabaseNames) -> "DatabaseRecord":
+        """The same under other names. Short-lived logins keep theirs."""
+        groups = {
+            RoleKind.GATE: names.gate,
+            RoleKind.OWNER: names.owner,
+            RoleKind.READWRITE: names.readwrite,
+            RoleKind.READONLY: names.readonly,
+        }
+        pairs = {Access.OWNER: names.user_logins, Access.READONLY: names.readonly_logins}
+
+        def role(old: RoleRecord) -> RoleRecord:
+            if old.kind is not RoleKind.LOGIN:
+                return replace(old, name=groups[old.kind])
+            if old.short_lived or old.access not in pairs:
+                return old
+            first, twin = pairs[old.access]
+            return replace(old, name=first) if old.twin_of is None else replace(old, name=twin, twin_of=first)
+
+        return replace(self, name=names.database, roles=tuple(map(role, self.roles)))
 
     def check_identity(self, app: str, observed: ObservedDatabase, control_role: str) -> None:
         """Refuse to touch a role or database that bears a recorded name and isn't the one on record.
@@ -122,7 +146,11 @@ def new_database(app: str, purpose: Purpose = Purpose.MAIN) -> DatabaseRecord:
 
     A test or shadow database has nothing to read: it gets no read-only login. Raises HowdahError `invalid_name`.
     """
-    names = names_for(app, purpose)
+    return database_called(names_for(app, purpose), purpose)
+
+
+def database_called(names: DatabaseNames, purpose: Purpose = Purpose.MAIN) -> DatabaseRecord:
+    """The same under given names."""
     groups = {
         RoleKind.GATE: names.gate,
         RoleKind.OWNER: names.owner,
@@ -184,7 +212,9 @@ def name_in_use(what: str, name: str) -> HowdahError:
 class AppRecord:
     """An app, on the instance of that name.
 
-    A dropped one is closed, and purged after `purge_after`; `purging` says that this has begun.
+    A dropped one is closed, and purged after `purge_after`; `purging` says that this has begun. While it is
+    `renaming`, the server may still have its databases and roles under other names. One that is `prepared` is no
+    app yet: it waits, closed, for one to take it, and the text says what it was made by.
     """
 
     name: str
@@ -194,6 +224,8 @@ class AppRecord:
     dropped_at: datetime | None = None
     purge_after: datetime | None = None
     purging: bool = False
+    renaming: bool = False
+    prepared: str | None = None
 
     def check_live(self) -> None:
         """Raise HowdahError `app_dropped` for one that is dropped."""
@@ -212,6 +244,15 @@ class AppRecord:
             detail=f"Nothing of it is lost: it can be undropped until {self.purge_after:%Y-%m-%d %H:%M %Z}.",
             hint=f"`howdah undrop {self.name}` brings it back; `howdah purge {self.name}` deletes it now.",
         )
+
+    def check_settled(self) -> None:
+        """Raise HowdahError `busy` for one whose renaming isn't through."""
+        if self.renaming and all(database.state == "ready" for database in self.databases):
+            raise HowdahError(
+                "busy",
+                f'app "{self.name}" is being renamed',
+                hint="That goes on by itself: try again in a moment.",
+            )
 
     @property
     def database(self) -> DatabaseRecord:

@@ -72,6 +72,18 @@ class DroppedApp:
 
 
 @dataclass(frozen=True)
+class RenamedApp:
+    """`was` is the app's earlier name; `logins` has new URLs, where they were asked for."""
+
+    app: str
+    was: str
+    database: str
+    databases: list[str]
+    logins: list[IssuedLogin]
+    operation: str
+
+
+@dataclass(frozen=True)
 class PurgedApp:
     app: str
     databases: list[str]

@@ -44,6 +44,18 @@ def name_of(connection: Connection, oid: int | None) -> str | None:
     return row[0] if row is not None else None
 
 
+def names_of(
+    connection: Connection, roles: Sequence[int], databases: Sequence[int]
+) -> tuple[dict[int, str], dict[int, str]]:
+    """What roles and databases are called now, by OID; what doesn't exist is left out."""
+    row = connection.execute(_SQL["names_of"], {"oids": list(roles), "databases": list(databases)}).fetchone()
+    assert row is not None
+    called, databases_called = row
+    return {int(oid): name for oid, name in called.items()}, {
+        int(oid): name for oid, name in databases_called.items()
+    }
+
+
 def settings(connection: Connection, database: str, logins: Sequence[str]) -> list[Row]:
     """Settings of the database and of roles in it, and those that `logins` have everywhere.
 

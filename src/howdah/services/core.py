@@ -146,7 +146,10 @@ class Core:
     def app(self, name: str) -> AppRecord:
         """The app on record; raises HowdahError `app_not_found`."""
         with self.store.connect() as connection:
-            return app_store.get_app(connection, name)
+            record = app_store.get_app(connection, name)
+        if record.prepared is not None:
+            raise app_store.app_not_found(name)
+        return record
 
     def live_app(self, name: str) -> AppRecord:
         """The app on record, unless it is dropped; raises HowdahError `app_not_found`, `app_dropped`."""
@@ -170,11 +173,23 @@ def instance_not_found(name: str) -> HowdahError:
     )
 
 
+def check_confirmed(app: str, confirm: str | None) -> None:
+    """Raise HowdahError `confirmation_missing` unless the app's name was said again."""
+    if confirm != app:
+        raise HowdahError(
+            "confirmation_missing",
+            "the app's name is asked for, to confirm",
+            hint=f"Say it: --confirm {app}",
+        )
+
+
 def check_present(connection: Connection, record: AppRecord, database: DatabaseRecord) -> None:
     """Refuse to work on a database that is gone, was renamed, or was replaced by another of its name.
 
-    Raises HowdahError `database_missing` or `identity_changed`. One that is still being made passes.
+    Raises HowdahError `database_missing` or `identity_changed`, and `busy` for one that is being renamed. One that is
+    still being made passes.
     """
+    record.check_settled()
     if database.state != "ready":
         return
     row = connection.execute("SELECT oid FROM pg_database WHERE datname = %s", [database.name]).fetchone()

@@ -16,7 +16,7 @@ from howdah.postgres.apply import Recorder, apply
 from howdah.postgres.connections import Connection
 from howdah.postgres.locks import app_lock
 from howdah.postgres.observe import observe_shared, observe_shared_dependents
-from howdah.services.core import Core, Instance, check_present
+from howdah.services.core import Core, Instance, check_confirmed, check_present
 from howdah.services.operations import Operations
 from howdah.store import apps as app_store
 
@@ -40,7 +40,7 @@ class Drops:
         `confirmation_missing`, `invalid_input`, `app_dropped` while it is purged, `busy`, `server_down`.
         """
         record = self._core.app(app)
-        _check_confirmed(app, confirm)
+        check_confirmed(app, confirm)
         if not timedelta(0) <= keep <= _LONGEST:
             raise HowdahError("invalid_input", "an app is kept for at most 365 days")
         if record.purging:
@@ -102,7 +102,7 @@ class Drops:
         `identity_changed`, `busy`, `server_down`, `statement_failed`.
         """
         record = self._core.app(app)
-        _check_confirmed(app, confirm)
+        check_confirmed(app, confirm)
         if record.dropped_at is None:
             raise _not_dropped(app)
         instance = self._core.of(record)
@@ -221,12 +221,3 @@ def _not_dropped(app: str) -> HowdahError:
         f'app "{app}" is not dropped',
         hint=f"`howdah drop {app}` closes it first; nothing is deleted then.",
     )
-
-
-def _check_confirmed(app: str, confirm: str) -> None:
-    if confirm != app:
-        raise HowdahError(
-            "confirmation_missing",
-            "the app's name is asked for, to confirm",
-            hint=f"Say it: --confirm {app}",
-        )

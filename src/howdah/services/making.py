@@ -21,6 +21,7 @@ from howdah.services.conflicts import app_exists, check_free
 from howdah.services.core import Core, Instance, check_present
 from howdah.services.logins import mint_passwords
 from howdah.services.operations import Operations
+from howdah.services.renames import settle_names
 from howdah.store import apps as app_store
 
 _NOTHING_THERE = ObservedDatabase({}, frozenset(), frozenset(), None, None, {}, {})
@@ -134,11 +135,15 @@ class Making:
                 app_lock(connection, app),
                 self._operations.run("database.create", app, "howdah") as operation,
             ):
-                for database in self._core.app(app).databases:
+                record = self._core.app(app)
+                if record.renaming:
+                    settle_names(instance, connection, record)
+                for database in record.databases:
                     if database.state != "ready":
                         instance.loop.converge(connection, app, database.spec()).check()
                         with self._core.store.connect() as stored:
                             app_store.set_ready(stored, app, database.name)
+                            app_store.set_renamed(stored, app)
                 operation.answer = {"resumed": True}
         except (HowdahError, psycopg.Error) as error:
             if _lost(error):
@@ -198,6 +203,9 @@ class Making:
         return Made([*takeable, *missing], resumed=bool(takeable))
 
     def _converge(self, instance: Instance, connection: Connection, app: str, made: Made) -> None:
+        record = self._core.app(app)
+        if record.renaming:
+            settle_names(instance, connection, record)
         for planned in made.databases:
             database = self._core.app(app).called(planned.name)
             names = [role.name for role in database.logins if role.enabled and not role.short_lived]
@@ -206,6 +214,7 @@ class Making:
             outcome.check()
             with self._core.store.connect() as stored:
                 app_store.set_ready(stored, app, database.name)
+                app_store.set_renamed(stored, app)
                 app_store.set_passwords_changed(stored, app, names)
             made.passwords.update(passwords)
             made.limits += map(str, outcome.limits)

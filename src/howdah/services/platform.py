@@ -22,6 +22,7 @@ from howdah.services.instances import Instances
 from howdah.services.logins import Logins
 from howdah.services.making import Making
 from howdah.services.operations import Operations
+from howdah.services.renames import Renames
 from howdah.services.repairs import Repairs
 from howdah.services.sessions import Sessions
 from howdah.services.sizes import Sizes
@@ -40,6 +41,7 @@ class Platform:
     apps: Apps
     repairs: Repairs
     drops: Drops
+    renames: Renames
     logins: Logins
     sessions: Sessions
     tables: Tables
@@ -83,6 +85,7 @@ class Platform:
         self.apps = Apps(core, self.operations, self.logins, self._making, self._sizes)
         self.repairs = Repairs(core, self.operations)
         self.drops = Drops(core, self.operations)
+        self.renames = Renames(core, self.operations, self.logins)
         self.sessions = Sessions(core, self.operations)
         self.tables = Tables(core)
         self.tokens = Tokens(core)
@@ -91,6 +94,7 @@ class Platform:
         self.operations.interrupt_leftovers()
         self.sessions.sweep(at_start=True)
         self._making.resume(at_start=True)
+        self.renames.resume()
         self.drops.purge_due()
 
     def close(self) -> None:
@@ -108,6 +112,7 @@ class Platform:
         """
         self.sessions.sweep()
         self._making.resume()
+        self.renames.resume()
         self.drops.purge_due()
         self.activity.sample()
         self._sizes.refresh()

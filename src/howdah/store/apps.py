@@ -17,11 +17,16 @@ _SQL = load("howdah.store.sql", "apps.sql")
 
 def list_apps(connection: Connection) -> list[AppRecord]:
     """Every app, oldest first."""
-    return [_app(row) for row in connection.execute(_SQL["apps"], {"app": None}).fetchall()]
+    return [_app(row) for row in connection.execute(_SQL["apps"], {"app": None, "prepared": False}).fetchall()]
+
+
+def list_prepared(connection: Connection) -> list[AppRecord]:
+    """What is prepared for apps to come, oldest first."""
+    return [_app(row) for row in connection.execute(_SQL["apps"], {"app": None, "prepared": True}).fetchall()]
 
 
 def find_app(connection: Connection, app: str) -> AppRecord | None:
-    row = connection.execute(_SQL["apps"], {"app": app}).fetchone()
+    row = connection.execute(_SQL["apps"], {"app": app, "prepared": False}).fetchone()
     return _app(row) if row is not None else None
 
 
@@ -38,12 +43,57 @@ def app_not_found(app: str) -> HowdahError:
     return HowdahError("app_not_found", f'app "{app}" does not exist', hint="`howdah list` shows the apps there are.")
 
 
-def add_app(connection: Connection, app: str, instance: str) -> None:
-    """Record an app that is about to be made, without a database yet. Raises HowdahError `app_exists`."""
+def add_app(connection: Connection, app: str, instance: str, prepared: str | None = None) -> None:
+    """Record an app that is about to be made, without a database yet. Raises HowdahError `app_exists`.
+
+    With `prepared` it is none yet, and the text says what it is made by.
+    """
     try:
-        connection.execute(_SQL["add_app"], {"app": app, "instance": instance})
+        connection.execute(_SQL["add_app"], {"app": app, "instance": instance, "prepared": prepared})
     except psycopg.errors.UniqueViolation:
-        raise HowdahError("app_exists", f'app "{app}" already exists') from None
+        raise _app_exists(app) from None
+
+
+def rename(
+    connection: Connection, app: str, name: str, databases: Sequence[tuple[DatabaseRecord, DatabaseRecord]]
+) -> None:
+    """Record that an app and its databases, each with its roles, are to be called otherwise: `renaming` is set.
+
+    What was prepared is an app from here on. Raises HowdahError `app_exists`, `name_in_use`.
+    """
+    _set_name(connection, "rename_app", app, name)
+    try:
+        for old, new in databases:
+            connection.execute(_SQL["rename_database"], {"app": name, "old": old.name, "new": new.name})
+            names = {"old": [role.name for role in old.roles], "new": [role.name for role in new.roles]}
+            connection.execute(_SQL["rename_roles"], {"app": name, **names})
+    except psycopg.errors.UniqueViolation:
+        raise HowdahError(
+            "name_in_use",
+            f'a database or role of app "{name}" would bear the name of another app\'s',
+            hint="Choose another app name.",
+        ) from None
+
+
+def set_renamed(connection: Connection, app: str) -> None:
+    """The server has the names on record."""
+    connection.execute(_SQL["set_renamed"], {"app": app})
+
+
+def set_name(connection: Connection, app: str, name: str) -> None:
+    """Record another name of the app, and of nothing else. Raises HowdahError `app_exists`."""
+    _set_name(connection, "set_name", app, name)
+
+
+def _set_name(connection: Connection, query: str, app: str, name: str) -> None:
+    try:
+        connection.execute(_SQL[query], {"app": app, "name": name})
+    except psycopg.errors.UniqueViolation:
+        raise _app_exists(name) from None
+
+
+def _app_exists(app: str) -> HowdahError:
+    return HowdahError("app_exists", f'app "{app}" already exists', hint="Choose another app name.")
 
 
 def add_database(connection: Connection, app: str, database: DatabaseRecord) -> None:
@@ -135,6 +185,11 @@ def forget(connection: Connection, app: str) -> None:
     connection.execute(_SQL["forget"], {"app": app})
 
 
+def forget_prepared(connection: Connection, app: str) -> None:
+    """Take off the record what was prepared and is deleted."""
+    connection.execute(_SQL["forget_prepared"], {"app": app})
+
+
 def set_passwords_changed(connection: Connection, app: str, logins: Sequence[str]) -> None:
     connection.execute(_SQL["set_passwords_changed"], {"app": app, "logins": list(logins)})
 
@@ -146,9 +201,11 @@ def set_activity(connection: Connection, instance: str, seen: Mapping[str, datet
 
 
 def _app(row: tuple[Any, ...]) -> AppRecord:
-    name, instance, created_at, dropped_at, purge_after, purging, entries = row
-    databases = tuple(_database(entry, dropped_at is not None) for entry in entries or ())
-    return AppRecord(name, instance, created_at, databases, dropped_at, purge_after, purging)
+    name, instance, created_at, dropped_at, purge_after, purging, renaming, prepared, entries = row
+    # What is prepared is as closed as what is dropped.
+    closed = dropped_at is not None or prepared is not None
+    databases = tuple(_database(entry, closed) for entry in entries or ())
+    return AppRecord(name, instance, created_at, databases, dropped_at, purge_after, purging, renaming, prepared)
 
 
 def _database(entry: dict[str, Any], dropped: bool) -> DatabaseRecord:

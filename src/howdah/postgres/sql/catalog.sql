@@ -40,6 +40,11 @@ SELECT rolname, rolpassword IS NOT NULL FROM pg_authid WHERE rolcanlogin
 -- What the database with this OID is called now.
 SELECT datname FROM pg_database WHERE oid = %(oid)s
 
+-- name: names_of
+-- What these databases and roles are called now: of roles, then of databases.
+SELECT (SELECT coalesce(jsonb_object_agg(oid, rolname), '{}') FROM pg_roles WHERE oid = ANY (%(oids)s)),
+       (SELECT coalesce(jsonb_object_agg(oid, datname), '{}') FROM pg_database WHERE oid = ANY (%(databases)s))
+
 -- name: settings
 -- Of the database, of roles in it, and of the app's logins everywhere.
 SELECT r.rolname AS login, p.setdatabase = 0 AS everywhere, split_part(s.setting, '=', 1) AS name,

@@ -1,6 +1,6 @@
 -- name: apps
--- Every app, or the one called %(app)s, with its databases and their roles, oldest first.
-SELECT a.name, i.name AS instance, a.created_at, a.dropped_at, a.purge_after, a.purging,
+-- Every app, or the one called %(app)s, with its databases and their roles, oldest first. What is prepared is no app.
+SELECT a.name, i.name AS instance, a.created_at, a.dropped_at, a.purge_after, a.purging, a.renaming, a.prepared,
        (SELECT json_agg(json_build_object(
                    'name', d.name, 'oid', d.oid::bigint, 'connection_limit', d.connection_limit, 'is_open', d.is_open,
                    'purpose', d.purpose, 'state', d.state, 'delivered', d.delivered_at IS NOT NULL,
@@ -16,12 +16,12 @@ SELECT a.name, i.name AS instance, a.created_at, a.dropped_at, a.purge_after, a.
           FROM howdah.databases d WHERE d.app_id = a.id) AS databases
   FROM howdah.apps a
   JOIN howdah.instances i ON i.id = a.instance_id
- WHERE %(app)s::text IS NULL OR a.name = %(app)s
+ WHERE CASE WHEN %(app)s::text IS NULL THEN (a.prepared IS NOT NULL) = %(prepared)s ELSE a.name = %(app)s END
  ORDER BY a.created_at, a.id
 
 -- name: add_app
-INSERT INTO howdah.apps (instance_id, name)
-SELECT id, %(app)s FROM howdah.instances WHERE name = %(instance)s
+INSERT INTO howdah.apps (instance_id, name, prepared)
+SELECT id, %(app)s, %(prepared)s FROM howdah.instances WHERE name = %(instance)s
 RETURNING id
 
 -- name: add_database
@@ -104,3 +104,29 @@ UPDATE howdah.apps SET purging = true WHERE name = %(app)s AND dropped_at IS NOT
 
 -- name: forget
 DELETE FROM howdah.apps WHERE name = %(app)s AND purging
+
+-- name: forget_prepared
+DELETE FROM howdah.apps WHERE name = %(app)s AND prepared IS NOT NULL
+
+-- name: rename_app
+-- What was prepared becomes an app, as old as its name is.
+UPDATE howdah.apps
+   SET name = %(name)s, renaming = true, prepared = NULL,
+       created_at = CASE WHEN prepared IS NULL THEN created_at ELSE now() END
+ WHERE name = %(app)s
+
+-- name: rename_database
+UPDATE howdah.databases SET name = %(new)s WHERE name = %(old)s AND app_id = (SELECT id FROM howdah.apps WHERE name = %(app)s)
+
+-- name: rename_roles
+UPDATE howdah.roles r
+   SET name = n.new, twin_of = (SELECT t.new FROM unnest(%(old)s::text[], %(new)s::text[]) t (old, new) WHERE t.old = r.twin_of)
+  FROM unnest(%(old)s::text[], %(new)s::text[]) n (old, new), howdah.databases d, howdah.apps a
+ WHERE n.old = r.name AND r.database_id = d.id AND d.app_id = a.id AND a.name = %(app)s
+
+-- name: set_renamed
+UPDATE howdah.apps SET renaming = false WHERE name = %(app)s
+
+-- name: set_name
+-- The app's alone: its databases and roles are called as before.
+UPDATE howdah.apps SET name = %(name)s WHERE name = %(app)s
