@@ -21,7 +21,7 @@ def home() -> Iterator[Home]:
 @pytest.fixture(scope="session")
 def server(home: Home) -> Iterator[EmbeddedServer]:
     """A server of howdah's own making; it may lose data in a crash, so that tests are quick."""
-    server = EmbeddedServer(home, EmbeddedSettings(port=free_port(), pg_bin=PG_BIN))
+    server = EmbeddedServer(home, EmbeddedSettings(port=free_port(), pg_bin=PG_BIN, prepared=0))
     server.prepare(_quiet)
     Path(server.data_directory, "custom.conf").write_text("fsync = off\nfull_page_writes = off\n")
     server.start(_quiet)

@@ -50,6 +50,9 @@ def step(text: str) -> None:
 @click.option("--allow-plaintext/--no-allow-plaintext", default=None, help="Listen beyond this machine without TLS.")
 @click.option("--tls-cert", type=_file, metavar="FILE", help="The server's certificate.")
 @click.option("--tls-key", type=_file, metavar="FILE", help="The certificate's private key.")
+@click.option(
+    "--prepared", type=click.IntRange(0, 20), help="Databases kept ready, so that `create` is quick.  [default: 3]"
+)
 @click.option("--api-bind", metavar="ADDRESS:PORT", help="Open howdah's API on TCP too, for tokens.  [default: off]")
 @click.option("--api-tls-cert", type=_file, metavar="FILE", help="The API's certificate.")
 @click.option("--api-tls-key", type=_file, metavar="FILE", help="Its private key.")

@@ -14,7 +14,7 @@ from howdah.daemon.settings import OPTIONS as API_OPTIONS
 from howdah.domain.errors import INTERNAL, HowdahError
 from howdah.domain.home import Home
 
-OPTIONS = ("port", "bind", "data", "pg_bin", "public_host", "allow_plaintext", "tls_cert", "tls_key")
+OPTIONS = ("port", "bind", "data", "pg_bin", "public_host", "allow_plaintext", "tls_cert", "tls_key", "prepared")
 
 
 def main() -> int:
@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--bind", action="append")
     up.add_argument("--public-host")
     up.add_argument("--allow-plaintext", action=argparse.BooleanOptionalAction)
+    up.add_argument("--prepared", type=int)
     up.add_argument("--api-bind")
     up.add_argument("--api-behind-proxy")
     for name in ("--data", "--pg-bin", "--tls-cert", "--tls-key", "--api-tls-cert", "--api-tls-key"):

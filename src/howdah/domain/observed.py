@@ -140,6 +140,27 @@ class ObservedDatabase:
     elsewhere: Mapping[str, Grants]
     dependents: Mapping[str, frozenset[str]]
 
+    def renamed(self, names: Mapping[str, str]) -> "ObservedDatabase":
+        """The shared part after roles and the database were renamed. What settings say is text and stays."""
+
+        def new(name: str) -> str:
+            return names.get(name, name)
+
+        def granted(grants: Grants) -> Grants:
+            return frozenset(replace(g, grantee=new(g.grantee), grantor=new(g.grantor)) for g in grants)
+
+        return replace(
+            self,
+            roles={new(name): replace(state, name=new(name)) for name, state in self.roles.items()},
+            memberships=frozenset(
+                replace(m, role=new(m.role), member=new(m.member), grantor=new(m.grantor)) for m in self.memberships
+            ),
+            settings=frozenset(replace(s, role=new(s.role), database=new(s.database)) for s in self.settings),
+            database=self.database
+            and replace(self.database, name=new(self.database.name), grants=granted(self.database.grants)),
+            inside=None,
+        )
+
     def without(self, roles: frozenset[str]) -> "ObservedDatabase":
         """The same with nothing in it that `roles` own (but for schema public), hold or are members of."""
         if not roles:
@@ -167,3 +188,6 @@ class ObservedDatabase:
             database=self.database and replace(self.database, grants=others(self.database.grants)),
             inside=inside,
         )
+
+
+NOTHING_THERE = ObservedDatabase({}, frozenset(), frozenset(), None, None, {}, {})

@@ -17,7 +17,8 @@ class EmbeddedSettings:
     """Options of the embedded instance.
 
     `bind` are IP addresses; `data` is the data directory where it isn't the home's own; `pg_bin` the folder of
-    a system PostgreSQL's programs; `public_host` the name that URLs carry; `tls_cert` and `tls_key` PEM files.
+    a system PostgreSQL's programs; `public_host` the name that URLs carry; `tls_cert` and `tls_key` PEM files;
+    `prepared` the number of databases that are kept ready for apps to come.
     Paths are absolute.
     """
 
@@ -29,6 +30,7 @@ class EmbeddedSettings:
     allow_plaintext: bool = False
     tls_cert: str | None = None
     tls_key: str | None = None
+    prepared: int = 3
 
     @property
     def tls(self) -> bool:
@@ -78,6 +80,8 @@ class EmbeddedSettings:
                 detail="A port is a number from 1024 to 65535; PostgreSQL isn't root and may not listen below.",
                 hint="Choose a port from 1024 to 32767: higher ones can collide with outgoing connections.",
             )
+        if isinstance(self.prepared, bool) or not isinstance(self.prepared, int) or not 0 <= self.prepared <= 20:
+            raise HowdahError("invalid_input", "0 to 20 databases can be kept prepared")
         bind = tuple(dict.fromkeys(address for given in self.bind for address in _addresses(given)))
         if not bind:
             raise HowdahError("invalid_input", "no address to bind", hint="Leave --bind out for 127.0.0.1.")

@@ -69,6 +69,13 @@ def open_sessions(connection: Connection, names: Sequence[str]) -> dict[str, int
     return dict(connection.execute(_SQL["sessions_of"], {"logins": list(names)}).fetchall())
 
 
+def active_sessions(connection: Connection) -> int:
+    """How many sessions of others are running a statement now."""
+    row = connection.execute(_SQL["active_sessions"]).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def last_activity(connection: Connection, names: Sequence[str]) -> dict[str, Any]:
     """By database, when a session that is open now last did something; databases without one are left out."""
     return dict(connection.execute(_SQL["last_activity"], {"databases": list(names)}).fetchall())

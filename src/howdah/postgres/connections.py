@@ -76,10 +76,19 @@ class Connector:
         Raises HowdahError `server_down` where the server doesn't answer, and `instance_unsuitable` where the login
         can't act as the control role.
         """
-        with open_connection(self.conninfo_for(database)) as connection:
-            self._visits[database or self.maintenance] += 1
-            self._become_control_role(connection)
+        with self.open(database) as connection:
             yield connection
+
+    def open(self, database: str | None = None) -> Connection:
+        """The same for the caller to close."""
+        connection = open_connection(self.conninfo_for(database))
+        self._visits[database or self.maintenance] += 1
+        try:
+            self._become_control_role(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _become_control_role(self, connection: Connection) -> None:
         if self.role is None:

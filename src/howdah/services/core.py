@@ -3,11 +3,13 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import psycopg
 import structlog
+from psycopg.pq import TransactionStatus
 
 from howdah.domain.differences import PUBLIC_SCHEMA_SHUT
 from howdah.domain.errors import HowdahError
@@ -25,6 +27,8 @@ from howdah.store.database import Store
 # Control connections at a time stay below the ones that a server reserves for its superuser:
 # two for each operation, the store's pool, one for audit, one for the tick.
 _CONCURRENT_OPERATIONS = 4
+# Kept between operations on howdah's own server; behind another's address there may be another one tomorrow.
+_KEPT_CONNECTIONS = 2
 # How long work in the background leaves a server alone that didn't answer.
 _REST_S = 30.0
 
@@ -63,6 +67,8 @@ class Instance:
         self._failed_at: float | None = None
         self._tidy = threading.Lock()
         self._tidied = not orphans
+        self._idle: list[Connection] = []
+        self._keeps = _KEPT_CONNECTIONS if kind == "embedded" else 0
 
     @contextmanager
     def session(self) -> Iterator[Connection]:
@@ -70,20 +76,59 @@ class Instance:
 
         Raises HowdahError `server_down`, and `instance_unsuitable` where the control role is gone.
         """
-        with self._slots, ExitStack() as opened:
+        with self._slots:
+            connection = self._kept() or self._opened()
             try:
-                self._end_orphans()
-                connection = opened.enter_context(self.connector.connect())
-            except HowdahError as error:
-                if self._failed_at is None:
-                    _log.warning("instance unreachable", instance=self.name, **error.as_dict())
-                self._failed_at = time.monotonic()
-                raise self._named(error) from None
-            if self._failed_at is not None:
-                _log.info("instance answers again", instance=self.name)
-            self._failed_at = None
+                yield connection
+            finally:
+                self._keep(connection)
+
+    def _opened(self) -> Connection:
+        try:
+            self._end_orphans()
+            connection = self.connector.open()
+        except HowdahError as error:
+            if self._failed_at is None:
+                _log.warning("instance unreachable", instance=self.name, **error.as_dict())
+            self._failed_at = time.monotonic()
+            raise self._named(error) from None
+        if self._failed_at is not None:
+            _log.info("instance answers again", instance=self.name)
+        self._failed_at = None
+        try:
             self._look(connection)
-            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _kept(self) -> Connection | None:
+        """A connection that an earlier operation left, if it is still good: opening one takes milliseconds."""
+        while True:
+            with self._tidy:
+                if not self._idle:
+                    return None
+                connection = self._idle.pop()
+            with suppress(psycopg.Error):
+                self._look(connection)
+                return connection
+            connection.close()
+
+    def _keep(self, connection: Connection) -> None:
+        idle = connection.info.transaction_status is TransactionStatus.IDLE
+        with self._tidy:
+            if idle and len(self._idle) < self._keeps:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        """Close the connections that are kept; none is kept from here on."""
+        with self._tidy:
+            self._keeps = 0
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
 
     def _end_orphans(self) -> None:
         with self._tidy:

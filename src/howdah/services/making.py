@@ -10,7 +10,7 @@ import structlog
 
 from howdah.domain.diff import diff_database
 from howdah.domain.errors import HowdahError
-from howdah.domain.observed import ObservedDatabase
+from howdah.domain.observed import NOTHING_THERE
 from howdah.domain.plans import MASK
 from howdah.domain.records import AppRecord, DatabaseRecord, new_database
 from howdah.domain.specs import Purpose
@@ -21,10 +21,9 @@ from howdah.services.conflicts import app_exists, check_free
 from howdah.services.core import Core, Instance, check_present
 from howdah.services.logins import mint_passwords
 from howdah.services.operations import Operations
+from howdah.services.pool import Pool
 from howdah.services.renames import settle_names
 from howdah.store import apps as app_store
-
-_NOTHING_THERE = ObservedDatabase({}, frozenset(), frozenset(), None, None, {}, {})
 
 _log = structlog.get_logger(__name__)
 
@@ -38,13 +37,23 @@ class Made:
     passwords: dict[str, str] = field(default_factory=dict, repr=False)
     limits: list[str] = field(default_factory=list)
 
+    def with_(self, more: "Made") -> "Made":
+        """What was made in two steps."""
+        return Made(
+            [*self.databases, *more.databases],
+            self.resumed or more.resumed,
+            self.passwords | more.passwords,
+            [*self.limits, *more.limits],
+        )
+
 
 class Making:
     """Makes databases, and finishes what was left half-made."""
 
-    def __init__(self, core: Core, operations: Operations):
+    def __init__(self, core: Core, operations: Operations, pool: Pool):
         self._core = core
         self._operations = operations
+        self._pool = pool
         # (app, database) made by this process: the URLs are out or on the way, though not yet on record as delivered.
         self._issued: set[tuple[str, str]] = set()
         self._guard = threading.Lock()
@@ -84,6 +93,12 @@ class Making:
     def make(self, instance: Instance, app: str, wanted: Sequence[DatabaseRecord], handed_out: set[str]) -> Made:
         """Make what is wanted and isn't there, and whatever an earlier create began, with new passwords."""
         with self._working_on(app), instance.session() as connection, app_lock(connection, app):
+            claimed = self._claim(instance, connection, app)
+            if claimed is not None:
+                handed_out |= {database.name for database in claimed.databases}
+                self._issued |= {(app, database) for database in handed_out}
+                if len(wanted) == 1:
+                    return claimed
             made = self._intend(instance, connection, app, wanted)
             try:
                 self._converge(instance, connection, app, made)
@@ -95,7 +110,18 @@ class Making:
                 raise
             handed_out |= {database.name for database in made.databases}
             self._issued |= {(app, database) for database in handed_out}
-            return made
+            return made if claimed is None else claimed.with_(made)
+
+    def _claim(self, instance: Instance, connection: Connection, app: str) -> Made | None:
+        """A new app's main database from the pool; None where the app is there, or nothing is ready."""
+        try:
+            if self.find(app) is not None or (claimed := self._pool.claim(instance, connection, app)) is None:
+                return None
+        except (HowdahError, psycopg.Error) as error:
+            if _lost(error):
+                self._waiting.add(app)
+            raise
+        return Made([claimed.database], resumed=False, passwords=dict(claimed.passwords))
 
     def plan(self, instance: Instance, app: str, wanted: Sequence[DatabaseRecord]) -> list[PlannedStatement]:
         """The statements that `make` would run now. Raises what `make` raises before it changes anything."""
@@ -107,7 +133,7 @@ class Making:
             for database in [*takeable, *missing]:
                 # The plan shows where passwords are set; the ones of a real create don't exist yet.
                 spec = database.spec(verifiers={role.name: MASK for role in database.logins if role.enabled})
-                observed = _NOTHING_THERE
+                observed = NOTHING_THERE
                 if database in takeable:
                     observed = instance.loop.observe(connection, app, database, spec)
                 shown += instance.loop.shown(diff_database(spec, observed, instance.server))

@@ -22,6 +22,7 @@ from howdah.services.instances import Instances
 from howdah.services.logins import Logins
 from howdah.services.making import Making
 from howdah.services.operations import Operations
+from howdah.services.pool import Pool
 from howdah.services.renames import Renames
 from howdah.services.repairs import Repairs
 from howdah.services.sessions import Sessions
@@ -48,6 +49,7 @@ class Platform:
     tokens: Tokens
     operations: Operations
     activity: Activity
+    pool: Pool
 
     def __init__(self, home: Home, server: EmbeddedServer):
         self._home = home
@@ -79,7 +81,8 @@ class Platform:
         self.operations = Operations(self.store)
         # Another howdah that looks after the same adopted server has sessions of another name there.
         self.instances = Instances(core, self.operations, self._embedded, f"howdah {identifier}")
-        self._making = Making(core, self.operations)
+        self.pool = Pool(core, self._embedded.settings.prepared)
+        self._making = Making(core, self.operations, self.pool)
         self.logins = Logins(core, self.operations)
         self._sizes = Sizes(core)
         self.apps = Apps(core, self.operations, self.logins, self._making, self._sizes)
@@ -99,6 +102,8 @@ class Platform:
 
     def close(self) -> None:
         """Close howdah's connections; the server and its apps go on."""
+        for instance in self._core.instances.values():
+            instance.close()
         self.store.close()
 
     def ready(self) -> None:
@@ -116,6 +121,7 @@ class Platform:
         self.drops.purge_due()
         self.activity.sample()
         self._sizes.refresh()
+        self.pool.refill()
 
 
 def failure(error: Exception) -> HowdahError | None:

@@ -185,6 +185,11 @@ def forget(connection: Connection, app: str) -> None:
     connection.execute(_SQL["forget"], {"app": app})
 
 
+def set_prepared(connection: Connection, app: str, prepared: str) -> None:
+    """What nearly was an app waits for one again."""
+    connection.execute(_SQL["set_prepared"], {"app": app, "prepared": prepared})
+
+
 def forget_prepared(connection: Connection, app: str) -> None:
     """Take off the record what was prepared and is deleted."""
     connection.execute(_SQL["forget_prepared"], {"app": app})

@@ -6,10 +6,18 @@ settings), `inside.py` (owners, privileges and default privileges in the databas
 `purge.py` deletes one of an app's; `names.py` renames.
 """
 
-from howdah.domain.diff.database import diff_database, diff_login
+from howdah.domain.diff.database import diff_database, diff_login, diff_opening
 from howdah.domain.diff.maintenance import diff_maintenance
 from howdah.domain.diff.names import diff_names
 from howdah.domain.diff.purge import diff_purge
 from howdah.domain.diff.roles import diff_roles
 
-__all__ = ["diff_database", "diff_login", "diff_maintenance", "diff_names", "diff_purge", "diff_roles"]
+__all__ = [
+    "diff_database",
+    "diff_login",
+    "diff_maintenance",
+    "diff_names",
+    "diff_opening",
+    "diff_purge",
+    "diff_roles",
+]

@@ -79,6 +79,16 @@ def diff_login(spec: DatabaseSpec, login: str, observed: ObservedDatabase, serve
     return [statement for statement in plan if statement.about == login]
 
 
+def diff_opening(spec: DatabaseSpec, observed: ObservedDatabase, server: Server) -> Plan:
+    """The part of the plan that opens what is closed and else as it should be; no look inside is needed."""
+    assert observed.database is not None
+    return [
+        *diff_roles(spec, observed),
+        *diff_settings(spec, observed),
+        *_diff_gate(spec, observed.database, server, spec.open),
+    ]
+
+
 def _create(spec: DatabaseSpec, server: Server) -> Statement:
     return Statement(
         f"create database {spec.name}",

@@ -59,6 +59,10 @@ SELECT r.rolname AS login, p.setdatabase = 0 AS everywhere, split_part(s.setting
 -- name: sessions_of
 SELECT usename, count(*) FROM pg_stat_activity WHERE usename = ANY (%(logins)s) GROUP BY usename
 
+-- name: active_sessions
+SELECT count(*) FROM pg_stat_activity
+ WHERE backend_type = 'client backend' AND state = 'active' AND usename <> current_user
+
 -- name: last_activity
 SELECT datname, max(coalesce(state_change, backend_start))
   FROM pg_stat_activity

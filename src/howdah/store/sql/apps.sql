@@ -130,3 +130,6 @@ UPDATE howdah.apps SET renaming = false WHERE name = %(app)s
 -- name: set_name
 -- The app's alone: its databases and roles are called as before.
 UPDATE howdah.apps SET name = %(name)s WHERE name = %(app)s
+
+-- name: set_prepared
+UPDATE howdah.apps SET prepared = %(prepared)s, renaming = false WHERE name = %(app)s
