@@ -5,6 +5,7 @@ function or operator of the app's is ever called by a superuser (the CVE-2018-10
 statement and every wait for a lock has an end.
 """
 
+import select
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import ConnStatus
 
 from howdah.domain.errors import HowdahError
 
@@ -122,6 +124,20 @@ def open_connection(conninfo: str, hint: str = DOWN_HINT) -> Connection:
             detail=_said(error),
             hint=hint,
         ) from None
+
+
+def is_alive(connection: Connection) -> bool:
+    """Whether an idle connection still stands, as far as this end knows: no round trip.
+
+    A server that ended a session has said so, or closed the socket; either makes it readable.
+    """
+    try:
+        if connection.closed or not select.select([connection.fileno()], [], [], 0)[0]:
+            return not connection.closed
+        connection.pgconn.consume_input()
+    except (psycopg.OperationalError, OSError, ValueError):
+        return False
+    return connection.pgconn.status == ConnStatus.OK and not connection.closed
 
 
 def _said(error: psycopg.OperationalError) -> str:

@@ -3,11 +3,10 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-import psycopg
 import structlog
 from psycopg.pq import TransactionStatus
 
@@ -18,7 +17,7 @@ from howdah.domain.records import AppRecord, DatabaseRecord, stranger
 from howdah.domain.server import Server
 from howdah.domain.sql import ident
 from howdah.postgres import catalog
-from howdah.postgres.connections import Connection, Connector, end_orphans
+from howdah.postgres.connections import Connection, Connector, end_orphans, is_alive
 from howdah.postgres.observe import choose_template, observe_server
 from howdah.services.loop import Loop
 from howdah.store import apps as app_store
@@ -109,8 +108,7 @@ class Instance:
                 if not self._idle:
                     return None
                 connection = self._idle.pop()
-            with suppress(psycopg.Error):
-                self._look(connection)
+            if is_alive(connection):
                 return connection
             connection.close()
 
@@ -190,7 +188,7 @@ class Core:
 
     def app(self, name: str) -> AppRecord:
         """The app on record; raises HowdahError `app_not_found`."""
-        with self.store.connect() as connection:
+        with self.store.connect_plain() as connection:
             record = app_store.get_app(connection, name)
         if record.prepared is not None:
             raise app_store.app_not_found(name)
@@ -204,7 +202,7 @@ class Core:
 
     def apps(self, instance: str | None = None) -> list[AppRecord]:
         """Every app on record, or those of one instance."""
-        with self.store.connect() as connection:
+        with self.store.connect_plain() as connection:
             records = app_store.list_apps(connection)
         return [record for record in records if instance in (None, record.instance)]
 

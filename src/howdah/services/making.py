@@ -67,7 +67,7 @@ class Making:
 
     def find(self, app: str) -> AppRecord | None:
         """The app on record, half-made ones too."""
-        with self._core.store.connect() as stored:
+        with self._core.store.connect_plain() as stored:
             return app_store.find_app(stored, app)
 
     def undelivered(self, app: str) -> bool:
@@ -77,7 +77,7 @@ class Making:
 
     def delivered(self, app: str, databases: Sequence[str]) -> None:
         """The URLs of these databases have gone out."""
-        with self._core.store.connect() as stored:
+        with self._core.store.connect_plain() as stored:
             app_store.set_delivered(stored, app, databases)
 
     @contextmanager

@@ -69,7 +69,7 @@ class Operations:
             self._fail(operation, actor, kind, app or about, error)
             raise
         else:
-            with self._store.connect() as connection:
+            with self._store.connect_plain() as connection:
                 operation_store.finish(connection, operation.id, "done", answer=operation.answer)
             self._audit(operation, actor, kind, app or about, "finished", "done")
         finally:
@@ -78,7 +78,7 @@ class Operations:
 
     def _begin(self, kind: str, app: str | None, actor: str, key: str | None, redo: bool) -> Operation:
         operation = Operation(uuid4())
-        with self._guard, self._store.connect() as connection:
+        with self._guard, self._store.connect_plain() as connection:
             if operation_store.add(connection, operation.id, kind, app, actor, key):
                 self._active.add(operation.id)
                 return operation

@@ -89,8 +89,8 @@ class Pool:
     def _become(self, entry: _Entry, instance: Instance, connection: Connection, app: str) -> Claimed | None:
         wanted = entry.database.renamed(names_for(app)).as_dropped(False)
         try:
-            with self._core.store.connect() as stored:
-                app_store.rename(stored, entry.name, app, [(entry.database, wanted)])
+            with self._core.store.connect_plain() as stored:
+                app_store.claim(stored, entry.name, app, entry.database, wanted)
         except HowdahError:
             self._put(entry)
             return None
@@ -103,10 +103,8 @@ class Pool:
             return None
         pairs = zip(entry.database.roles, wanted.roles, strict=True)
         passwords = {new.name: entry.passwords[old.name] for old, new in pairs if old.name in entry.passwords}
-        with self._core.store.connect() as stored:
-            app_store.set_ready(stored, app, wanted.name)
-            app_store.set_renamed(stored, app)
-            app_store.set_passwords_changed(stored, app, list(passwords))
+        with self._core.store.connect_plain() as stored:
+            app_store.set_claimed(stored, app, list(passwords))
         return Claimed(wanted, passwords)
 
     def refill(self) -> bool:

@@ -59,20 +59,41 @@ def rename(
 ) -> None:
     """Record that an app and its databases, each with its roles, are to be called otherwise: `renaming` is set.
 
-    What was prepared is an app from here on. Raises HowdahError `app_exists`, `name_in_use`.
+    Raises HowdahError `app_exists`, `name_in_use`.
     """
     _set_name(connection, "rename_app", app, name)
     try:
         for old, new in databases:
             connection.execute(_SQL["rename_database"], {"app": name, "old": old.name, "new": new.name})
-            names = {"old": [role.name for role in old.roles], "new": [role.name for role in new.roles]}
-            connection.execute(_SQL["rename_roles"], {"app": name, **names})
+            connection.execute(_SQL["rename_roles"], {"app": name, **_role_names(old, new)})
     except psycopg.errors.UniqueViolation:
-        raise HowdahError(
-            "name_in_use",
-            f'a database or role of app "{name}" would bear the name of another app\'s',
-            hint="Choose another app name.",
-        ) from None
+        raise _name_in_use(name) from None
+
+
+def claim(connection: Connection, prepared: str, app: str, old: DatabaseRecord, new: DatabaseRecord) -> None:
+    """The same of what was prepared, which is an app from here on. Raises HowdahError `name_in_use`."""
+    try:
+        parameters = {"app": prepared, "name": app, "database": new.name, **_role_names(old, new)}
+        connection.execute(_SQL["claim"], parameters)
+    except psycopg.errors.UniqueViolation:
+        raise _name_in_use(app) from None
+
+
+def set_claimed(connection: Connection, app: str, logins: Sequence[str]) -> None:
+    """What was claimed is ready, and these logins have new passwords."""
+    connection.execute(_SQL["set_claimed"], {"app": app, "logins": list(logins)})
+
+
+def _role_names(old: DatabaseRecord, new: DatabaseRecord) -> dict[str, list[str]]:
+    return {"old": [role.name for role in old.roles], "new": [role.name for role in new.roles]}
+
+
+def _name_in_use(app: str) -> HowdahError:
+    return HowdahError(
+        "name_in_use",
+        f'a database or role of app "{app}" would bear the name of another app\'s',
+        hint="Choose another app name.",
+    )
 
 
 def set_renamed(connection: Connection, app: str) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from psycopg_pool import ConnectionPool
 
-from howdah.postgres.connections import Connection, Connector
+from howdah.postgres.connections import Connection, Connector, is_alive
 from howdah.store.migrate import migrate
 
 STORE_DATABASE = "howdah"
@@ -49,6 +50,17 @@ class Store:
             yield connection
 
     @contextmanager
+    def connect_plain(self) -> Iterator[Connection]:
+        """The same without a transaction: for reading, and for what is done in one statement."""
+        with self._pool.connection() as connection:
+            connection.autocommit = True
+            try:
+                yield connection
+            finally:
+                if not connection.closed:
+                    connection.autocommit = False
+
+    @contextmanager
     def connect_audit(self) -> Iterator[Connection]:
         """The same as the login that may insert audit events and do nothing else."""
         with self._audit_pool.connection() as connection:
@@ -61,11 +73,17 @@ def _pool(conninfo: str, size: int) -> ConnectionPool[Any]:
         min_size=1,
         max_size=size,
         open=False,
-        check=ConnectionPool.check_connection,
+        check=_check,
         timeout=30,
         # Keep trying for as long as the server is away: it is restarted by the same control plane.
         reconnect_timeout=float("inf"),
     )
+
+
+def _check(connection: Connection) -> None:
+    """What the pool asks before it lends a connection: one that raises is replaced."""
+    if not is_alive(connection):
+        raise psycopg.OperationalError("the connection is gone")
 
 
 def _ensure(connection: Connection, progress: Callable[[str], None]) -> None:

@@ -109,11 +109,7 @@ DELETE FROM howdah.apps WHERE name = %(app)s AND purging
 DELETE FROM howdah.apps WHERE name = %(app)s AND prepared IS NOT NULL
 
 -- name: rename_app
--- What was prepared becomes an app, as old as its name is.
-UPDATE howdah.apps
-   SET name = %(name)s, renaming = true, prepared = NULL,
-       created_at = CASE WHEN prepared IS NULL THEN created_at ELSE now() END
- WHERE name = %(app)s
+UPDATE howdah.apps SET name = %(name)s, renaming = true WHERE name = %(app)s
 
 -- name: rename_database
 UPDATE howdah.databases SET name = %(new)s WHERE name = %(old)s AND app_id = (SELECT id FROM howdah.apps WHERE name = %(app)s)
@@ -123,6 +119,26 @@ UPDATE howdah.roles r
    SET name = n.new, twin_of = (SELECT t.new FROM unnest(%(old)s::text[], %(new)s::text[]) t (old, new) WHERE t.old = r.twin_of)
   FROM unnest(%(old)s::text[], %(new)s::text[]) n (old, new), howdah.databases d, howdah.apps a
  WHERE n.old = r.name AND r.database_id = d.id AND d.app_id = a.id AND a.name = %(app)s
+
+-- name: claim
+-- What was prepared as %(app)s becomes an app, as old as its name is: all of it in one statement.
+WITH app AS (
+    UPDATE howdah.apps SET name = %(name)s, renaming = true, prepared = NULL, created_at = now()
+     WHERE name = %(app)s AND prepared IS NOT NULL
+    RETURNING id
+), database AS (
+    UPDATE howdah.databases d SET name = %(database)s FROM app WHERE d.app_id = app.id RETURNING d.id
+)
+UPDATE howdah.roles r
+   SET name = n.new, twin_of = (SELECT t.new FROM unnest(%(old)s::text[], %(new)s::text[]) t (old, new) WHERE t.old = r.twin_of)
+  FROM unnest(%(old)s::text[], %(new)s::text[]) n (old, new), database
+ WHERE n.old = r.name AND r.database_id = database.id
+
+-- name: set_claimed
+WITH app AS (UPDATE howdah.apps SET renaming = false WHERE name = %(app)s RETURNING id),
+     database AS (UPDATE howdah.databases d SET state = 'ready' FROM app WHERE d.app_id = app.id RETURNING d.id)
+UPDATE howdah.roles r SET password_changed_at = now() FROM database
+ WHERE r.database_id = database.id AND r.name = ANY (%(logins)s)
 
 -- name: set_renamed
 UPDATE howdah.apps SET renaming = false WHERE name = %(app)s
