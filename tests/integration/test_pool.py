@@ -215,7 +215,7 @@ def test_while_apps_keep_the_server_busy_nothing_is_made(
     deadline = time.monotonic() + 10
     while not active(platform) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert [pool.refill() for _ in range(5)] == [True] * 5
+    assert all(pool.refill() for _ in range(5))
     assert prepared(platform) == before
     sleeper.cancel_safe()
     sleeper.close()

@@ -13,6 +13,7 @@ from howdah.api import (
     operations,
     plans,
     renames,
+    schedule,
     schema,
     sessions,
     tables,
@@ -22,7 +23,7 @@ from howdah.api.permission import check_permissions
 from howdah.api.problems import add_problem_handlers
 from howdah.services.platform import Platform
 
-_NOUNS = (instances, apps, renames, drops, plans, tables, logins, sessions, operations, tokens)
+_NOUNS = (instances, apps, renames, drops, plans, tables, logins, sessions, operations, schedule, tokens)
 ROUTERS = (health.router, schema.router, *(noun.router for noun in _NOUNS))
 
 # For the description alone: the entrance over TCP has looked at the token long before.

@@ -24,6 +24,7 @@ from howdah.cli import (
     operations,
     psql,
     renames,
+    schedule,
     server,
     tables,
     tokens,
@@ -43,7 +44,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Logins": (logins.logins, logins.password),
     "Other servers": (instances.instance,),
     "From elsewhere": (tokens.token,),
-    "howdah's work": (operations.operations,),
+    "howdah's work": (operations.operations, schedule.schedule),
 }
 
 

@@ -164,7 +164,8 @@ class ControlPlane:
     ) -> int:
         supervisor = Supervisor(server)
         supervisor.start()
-        ticker = threading.Thread(target=self._tick, args=(lock, platform, doors), name="ticker", daemon=True)
+        platform.schedule.start()
+        ticker = threading.Thread(target=self._tick, args=(lock, doors), name="ticker", daemon=True)
         ticker.start()
         while all(door.alive for door in doors) and not self._stop.wait(1):
             pass
@@ -181,10 +182,8 @@ class ControlPlane:
         log.info("stopped", pid=os.getpid())
         return 1 if died else 0
 
-    def _tick(self, lock: ControlLock, platform: Platform, doors: list[Door | TcpDoor]) -> None:
+    def _tick(self, lock: ControlLock, doors: list[Door | TcpDoor]) -> None:
         while not self._stop.wait(TICK):
-            with _logged("tick_failed"):
-                platform.tick()
             for door in doors:
                 if isinstance(door, TcpDoor):
                     with _logged("certificate_failed"):

@@ -82,6 +82,7 @@ class Permission(StrEnum):
     SESSION_END = "session.end"
     OPERATION_LIST = "operation.list"
     OPERATION_SHOW = "operation.show"
+    SCHEDULE_LIST = "schedule.list"
     TOKEN_CREATE = "token.create"  # noqa: S105
     TOKEN_LIST = "token.list"  # noqa: S105
     TOKEN_REVOKE = "token.revoke"  # noqa: S105
@@ -128,6 +129,7 @@ _TABLE: dict[Permission, _Row] = {
     Permission.SESSION_END: _Row(read=False, app=Reach.OWN),
     Permission.OPERATION_LIST: _Row(read=True, app=Reach.NARROWED),
     Permission.OPERATION_SHOW: _Row(read=True, app=Reach.NARROWED),
+    Permission.SCHEDULE_LIST: _Row(read=True, app=Reach.NO),
     Permission.TOKEN_CREATE: _Row(read=False, app=Reach.NO),
     Permission.TOKEN_LIST: _Row(read=True, app=Reach.NO),
     Permission.TOKEN_REVOKE: _Row(read=False, app=Reach.NO),

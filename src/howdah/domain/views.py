@@ -84,6 +84,19 @@ class RenamedApp:
 
 
 @dataclass(frozen=True)
+class ScheduledJob:
+    """Something that howdah does now and then. `result`: done, failed or running; None before it first ran."""
+
+    job: str
+    about: str
+    due_at: datetime | None
+    last_run_at: datetime | None
+    took_ms: float | None
+    result: str | None
+    error: dict[str, object] | None
+
+
+@dataclass(frozen=True)
 class PurgedApp:
     app: str
     databases: list[str]

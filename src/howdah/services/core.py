@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -174,6 +174,8 @@ class Core:
     home: Home
     store: Store
     instances: dict[str, Instance] = field(default_factory=dict)
+    # Tells the schedule that a job has something to do, in so many seconds.
+    wake: Callable[[str, float], None] = lambda _job, _after_s: None
 
     def instance(self, name: str) -> Instance:
         """The instance called `name`; raises HowdahError `instance_not_found`."""

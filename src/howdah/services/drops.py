@@ -22,6 +22,8 @@ from howdah.store import apps as app_store
 
 KEPT = timedelta(days=7)
 _LONGEST = timedelta(days=365)
+_LOOK_EVERY_S = 3600.0
+_AGAIN_S = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -59,6 +61,7 @@ class Drops:
                 apply(instance.connector, connection, [end_sessions(*logins)], Recorder())
             assert record.dropped_at is not None
             assert record.purge_after is not None
+            self._core.wake("app.purge", 0.0)
             operation.answer = {"purge_after": record.purge_after.isoformat()}
             return DroppedApp(app, _names(record), record.dropped_at, record.purge_after, str(operation.id))
 
@@ -135,12 +138,19 @@ class Drops:
             operation.answer = {"statements": len(done)}
             return PurgedApp(app, _names(record), done, str(operation.id))
 
-    def purge_due(self) -> None:
-        """Purge what is past its deadline, and finish what was cut short."""
-        now = datetime.now(UTC)
+    def purge_due(self) -> float:
+        """Purge what is past its deadline, and finish what was cut short; returns the seconds until the next one."""
+        next_s = _LOOK_EVERY_S
         for record in self._core.apps():
-            due = record.purging or (record.purge_after is not None and record.purge_after <= now)
-            if not due or self._core.of(record).resting:
+            if record.purge_after is None:
+                continue
+            left = 0.0 if record.purging else (record.purge_after - datetime.now(UTC)).total_seconds()
+            if left > 0:
+                next_s = min(next_s, left)
+                continue
+            # What fails is tried again before long.
+            next_s = min(next_s, _AGAIN_S)
+            if self._core.of(record).resting:
                 continue
             try:
                 self.purge(record.name, record.name, "howdah")
@@ -148,6 +158,7 @@ class Drops:
             except (HowdahError, psycopg.Error) as error:
                 said = error.as_dict() if isinstance(error, HowdahError) else {"message": type(error).__name__}
                 _log.warning("could not be purged", app=record.name, **said)
+        return next_s
 
     def plan(self, app: str, change: str) -> PlannedApp:
         """What `drop`, `undrop` or `purge` would run now."""

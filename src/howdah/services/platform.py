@@ -25,6 +25,7 @@ from howdah.services.operations import Operations
 from howdah.services.pool import Pool
 from howdah.services.renames import Renames
 from howdah.services.repairs import Repairs
+from howdah.services.schedule import Job, Schedule
 from howdah.services.sessions import Sessions
 from howdah.services.sizes import Sizes
 from howdah.services.tables import Tables
@@ -50,6 +51,7 @@ class Platform:
     operations: Operations
     activity: Activity
     pool: Pool
+    schedule: Schedule
 
     def __init__(self, home: Home, server: EmbeddedServer):
         self._home = home
@@ -93,15 +95,29 @@ class Platform:
         self.tables = Tables(core)
         self.tokens = Tokens(core)
         self.activity = Activity(core)
+        self.schedule = Schedule(lambda: connector.connect(STORE_DATABASE), self._jobs())
+        core.wake = self.schedule.wake
         self.instances.open()
         self.operations.interrupt_leftovers()
         self.sessions.sweep(at_start=True)
         self._making.resume(at_start=True)
         self.renames.resume()
-        self.drops.purge_due()
+
+    def _jobs(self) -> list[Job]:
+        """All that is due now and then; a job has its name on record."""
+        return [
+            Job("session.sweep", "drop short-lived logins that were left behind", 10, self.sessions.sweep),
+            Job("app.resume", "finish apps that are half-made", 10, self._making.resume),
+            Job("app.rename", "finish renames that were cut short", 10, self.renames.resume),
+            Job("app.purge", "delete dropped apps past their deadline", 3600, self.drops.purge_due),
+            Job("activity.sample", "note who is active", 10, self.activity.sample),
+            Job("size.refresh", "look at the sizes of databases", 10, self._sizes.refresh),
+            Job("pool.refill", "prepare databases for apps to come", 60, self.pool.refill, first_s=3),
+        ]
 
     def close(self) -> None:
         """Close howdah's connections; the server and its apps go on."""
+        self.schedule.close()
         for instance in self._core.instances.values():
             instance.close()
         self.store.close()
@@ -112,16 +128,8 @@ class Platform:
             connection.execute("SELECT 1")
 
     def tick(self) -> None:
-        """What is due every few seconds: sweep left-behind logins, finish what lost its server, remember who was
-        active.
-        """
-        self.sessions.sweep()
-        self._making.resume()
-        self.renames.resume()
-        self.drops.purge_due()
-        self.activity.sample()
-        self._sizes.refresh()
-        self.pool.refill()
+        """Run every job of the schedule once, now and in this thread."""
+        self.schedule.run_all()
 
 
 def failure(error: Exception) -> HowdahError | None:

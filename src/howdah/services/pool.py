@@ -30,6 +30,9 @@ from howdah.services.core import Core, Instance
 from howdah.services.logins import mint_passwords
 from howdah.store import apps as app_store
 
+# Between two entries, and after a create: others may want the disk first.
+_PAUSE_S = 1.0
+
 _log = structlog.get_logger(__name__)
 
 
@@ -85,6 +88,7 @@ class Pool:
         finally:
             with self._guard:
                 self._taken.discard(entry.name)
+            self._core.wake("pool.refill", _PAUSE_S)
 
     def _become(self, entry: _Entry, instance: Instance, connection: Connection, app: str) -> Claimed | None:
         wanted = entry.database.renamed(names_for(app)).as_dropped(False)
@@ -107,17 +111,18 @@ class Pool:
             app_store.set_claimed(stored, app, list(passwords))
         return Claimed(wanted, passwords)
 
-    def refill(self) -> bool:
+    def refill(self) -> float | None:
         """Take away what is stale, finish what is half-made, and make one entry if some are missing.
 
-        Returns whether more is to do. Only one at a time, and none while apps keep the server busy.
+        Returns the seconds after which there is more to do, None where there isn't. Only one is made at a time, and
+        none while apps keep the server busy.
         """
         instance = self._core.instance(HOME_INSTANCE)
         if instance.resting or not self._refilling.acquire(blocking=False):
-            return False
+            return None
         try:
             with instance.session() as connection:
-                return self._refill(instance, connection)
+                return _PAUSE_S if self._refill(instance, connection) else None
         finally:
             self._refilling.release()
 
