@@ -54,6 +54,7 @@ PLATFORM = {
     Permission.INSTANCE_ADD,
     Permission.INSTANCE_LIST,
     Permission.INSTANCE_REMOVE,
+    Permission.SCHEDULE_LIST,
 }
 
 

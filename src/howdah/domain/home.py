@@ -65,6 +65,11 @@ class Home:
         return self.secrets / f"{instance}.pgpass"
 
     @property
+    def store_saves(self) -> Path:
+        """Dumps of howdah's store, each made before it was migrated; the service user's."""
+        return self.root / "store-saves"
+
+    @property
     def tls(self) -> Path:
         return self.root / "tls"
 

@@ -10,6 +10,7 @@ from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
 from howdah.domain.names import HOME_INSTANCE
 from howdah.instances.embedded import EmbeddedServer
+from howdah.instances.saves import save_store
 from howdah.postgres.apply import Recorder, apply
 from howdah.postgres.connections import Connector, end_orphans
 from howdah.postgres.observe import observe_shared
@@ -65,7 +66,7 @@ class Platform:
         connector = Connector(self._embedded.conninfo(), maintenance="postgres")
         end_orphans(connector)
         self.store = Store(connector)
-        self.store.open(progress)
+        self.store.open(progress, lambda version: save_store(self._embedded, STORE_DATABASE, version))
         with connector.connect() as connection:
             shared = observe_shared(connection, [], [connector.maintenance, "template1", STORE_DATABASE])
             plan = diff_maintenance(shared.databases.values(), {STORE_DATABASE: {AUDIT_ROLE: frozenset({"CONNECT"})}})

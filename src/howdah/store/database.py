@@ -8,7 +8,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from howdah.postgres.connections import Connection, Connector, is_alive
-from howdah.store.migrate import migrate
+from howdah.store.migrate import migrate, packaged, version_of
 
 STORE_DATABASE = "howdah"
 AUDIT_ROLE = "howdah_audit"
@@ -29,11 +29,18 @@ class Store:
             connector.conninfo_for(STORE_DATABASE, application_name="howdah audit", user=AUDIT_ROLE), 1
         )
 
-    def open(self, progress: Callable[[str], None]) -> None:
-        """Make the store where there is none, migrate it, and open the connections."""
+    def open(self, progress: Callable[[str], None], save: Callable[[int], object] = lambda _version: None) -> None:
+        """Make the store where there is none, migrate it, and open the connections.
+
+        `save` is called with its version before one that was in use is changed; what it raises stops that.
+        """
         with self._connector.connect() as connection:
             _ensure(connection, progress)
         with self._connector.connect(STORE_DATABASE) as connection:
+            version = version_of(connection)
+            if version is not None and version < packaged()[-1].version:
+                progress("saving howdah's store before it is migrated")
+                save(version)
             for migration in migrate(connection):
                 progress(f"store: migration {migration.version} {migration.name}")
         self._pool.open(wait=True, timeout=30)

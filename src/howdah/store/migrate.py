@@ -35,6 +35,16 @@ def packaged() -> list[Migration]:
     return sorted(found, key=lambda migration: migration.version)
 
 
+def version_of(connection: Connection) -> int | None:
+    """The newest migration that the store has had; None for a new one."""
+    row = connection.execute("SELECT to_regclass('public.howdah_migrations') IS NOT NULL").fetchone()
+    if row == (False,):
+        return None
+    newest = connection.execute("SELECT max(version) FROM public.howdah_migrations").fetchone()
+    assert newest is not None
+    return None if newest[0] is None else int(newest[0])
+
+
 def migrate(connection: Connection, migrations: list[Migration] | None = None) -> Iterator[Migration]:
     """Run what hasn't run yet, and yield each as it is done; two at once wait for each other.
 
