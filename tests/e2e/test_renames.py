@@ -23,6 +23,7 @@ def test_a_name_and_then_all_names(howdah: Howdah, tmp_path: Path) -> None:
     refused = howdah.run("rename", "nickname", "lastname", "--new-urls", check=False)
     assert refused.returncode == 2
     assert "--confirm nickname" in refused.stderr
+    assert "RENAME TO" in howdah.run("rename", "nickname", "lastname", "--new-urls", "--dry-run").stdout
     answer = howdah.json("rename", "nickname", "lastname", "--new-urls", "--confirm", "nickname")
     assert (answer["app"], answer["was"], answer["databases"]) == ("lastname", "nickname", ["lastname_db"])
     assert [current_user(login["url"]) for login in answer["logins"]] == ["lastname_owner", "lastname_readonly"]

@@ -6,8 +6,11 @@ import psycopg
 import pytest
 
 from howdah.domain.errors import HowdahError
+from howdah.domain.plans import Statement
 from howdah.domain.specs import Purpose
 from howdah.domain.views import RenamedApp
+from howdah.postgres import apply as apply_module
+from howdah.postgres.apply import Recorder
 from howdah.postgres.connections import Connection
 from howdah.services.platform import Platform
 from tests.integration.test_drops import dying_after, gets_in, left_of, make, refused, state
@@ -65,6 +68,24 @@ def test_everything_is_called_otherwise(platform: Platform) -> None:
     assert left_of(platform, "plain") == []
     assert platform.apps.info("fancy").drift == []
     assert make(platform, "plain")
+
+
+def test_the_plan_is_what_is_run(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = make(platform, "planned", purposes=[Purpose.TEST])
+    assert platform.renames.plan("planned", "done").statements == []
+    planned = [s.sql for s in platform.renames.plan("planned", "done", new_urls=True).statements]
+    assert all(map(gets_in, urls[:2]))
+    done: list[str] = []
+    execute = apply_module._execute
+
+    def noted(session: Connection, statement: Statement, recorder: Recorder) -> None:
+        done.append(statement.shown)
+        execute(session, statement, recorder)
+
+    monkeypatch.setattr(apply_module, "_execute", noted)
+    rename(platform, "planned", "done")
+    assert sorted(planned) == sorted(done)
+    assert refused(lambda: platform.renames.plan("done", "done", new_urls=True)) == "app_exists"
 
 
 def test_names_follow_a_rename_that_kept_the_urls(platform: Platform) -> None:

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from howdah.api.apps import Purposes
-from howdah.api.dependencies import AppNameInBody, PlatformDependency, Text
+from howdah.api.dependencies import AppNameInBody, NewAppName, PlatformDependency, Text
 from howdah.api.permission import Asking, may
 from howdah.api.problems import problems
 from howdah.domain.permissions import Permission
@@ -15,14 +15,21 @@ from howdah.domain.views import PlannedApp
 router = APIRouter(prefix="/plans", tags=["plans"])
 
 
-_PERMISSIONS = {"drop": Permission.APP_DROP, "undrop": Permission.APP_UNDROP, "purge": Permission.APP_PURGE}
+_PERMISSIONS = {
+    "rename": Permission.APP_RENAME,
+    "drop": Permission.APP_DROP,
+    "undrop": Permission.APP_UNDROP,
+    "purge": Permission.APP_PURGE,
+}
 
 
 class PlanRequest(BaseModel):
     app: AppNameInBody
-    change: Literal["create", "repair", "drop", "undrop", "purge"] = "create"
+    change: Literal["create", "repair", "rename", "drop", "undrop", "purge"] = "create"
     instance: Text | None = Field(None, max_length=80, description="For create: where")
     databases: Purposes = []
+    name: NewAppName | None = Field(None, description="For rename: what it shall be called")
+    new_urls: bool = Field(False, description="For rename: databases and logins too")
 
 
 @router.post("", responses=problems(404, 409))
@@ -37,4 +44,6 @@ def plan(
         asking.must(Permission.APP_CREATE)
         return platform.apps.plan_create(request.app, instance=request.instance, purposes=request.databases)
     asking.must(_PERMISSIONS[request.change])
+    if request.change == "rename":
+        return platform.renames.plan(request.app, request.name or "", new_urls=request.new_urls)
     return platform.drops.plan(request.app, request.change)

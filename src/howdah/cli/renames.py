@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from howdah.cli.apps import show_plan
 from howdah.cli.client import url_path
 from howdah.cli.confirming import confirm_option, confirmed
 from howdah.cli.delivery import deliver, env_file, env_option, refuse_to_lose, with_urls
@@ -23,11 +24,19 @@ from howdah.domain.errors import HowdahError
     help="Rename its databases and logins too, with new passwords: sessions end, and the old URLs are dead.",
 )
 @confirm_option
+@click.option("--dry-run", is_flag=True, help="Print the plan, one SQL statement a line, and change nothing.")
 @env_option
 @output_option("table", "json", "env")
 @click.pass_obj
 def rename(
-    here: Here, app: str, name: str, new_urls: bool, confirm: str | None, env: Path | None, output: str
+    here: Here,
+    app: str,
+    name: str,
+    new_urls: bool,
+    confirm: str | None,
+    dry_run: bool,
+    env: Path | None,
+    output: str,
 ) -> None:
     """Call APP by another NAME.
 
@@ -35,6 +44,9 @@ def rename(
     """
     client = here.client()
     body = {"name": name, "new_urls": new_urls}
+    if dry_run:
+        show_plan(client.post("/plans", {"app": app, "change": "rename", **body}, changes=False), output)
+        return
     if not new_urls:
         if env is not None or output == "env":
             raise HowdahError("invalid_input", "without --new-urls there is no URL to hand out")

@@ -161,6 +161,12 @@ class ObservedDatabase:
             inside=None,
         )
 
+    def shut(self, gate: str) -> "ObservedDatabase":
+        """The same after the gate lost its privileges on the database."""
+        assert self.database is not None
+        grants = frozenset(grant for grant in self.database.grants if grant.grantee != gate)
+        return replace(self, database=replace(self.database, grants=grants))
+
     def without(self, roles: frozenset[str]) -> "ObservedDatabase":
         """The same with nothing in it that `roles` own (but for schema public), hold or are members of."""
         if not roles:

@@ -196,6 +196,11 @@ class Core:
             raise app_store.app_not_found(name)
         return record
 
+    def exists(self, name: str) -> bool:
+        """Whether there is an app of that name."""
+        with self.store.connect_plain() as connection:
+            return app_store.find_app(connection, name) is not None
+
     def live_app(self, name: str) -> AppRecord:
         """The app on record, unless it is dropped; raises HowdahError `app_not_found`, `app_dropped`."""
         record = self.app(name)

@@ -1,16 +1,17 @@
 """Renames: another name for an app, and on request for its databases and roles as well."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import psycopg
 import structlog
 
-from howdah.domain.diff import diff_names
+from howdah.domain.diff import diff_names, diff_opening
 from howdah.domain.errors import HowdahError
 from howdah.domain.names import check_app_name, names_for
+from howdah.domain.plans import MASK, Plan
 from howdah.domain.records import AppRecord, DatabaseRecord
-from howdah.domain.views import IssuedLogin, RenamedApp
+from howdah.domain.views import IssuedLogin, PlannedApp, RenamedApp
 from howdah.postgres import catalog
 from howdah.postgres.apply import Recorder, apply
 from howdah.postgres.connections import Connection
@@ -29,11 +30,14 @@ _Pairs = list[tuple[DatabaseRecord, DatabaseRecord]]
 
 def settle_names(instance: Instance, connection: Connection, record: AppRecord) -> None:
     """Give what is on the server the names on record. Raises HowdahError `statement_failed`, `server_down`."""
-    roles = [role.oid for database in record.databases for role in database.roles if role.oid]
-    oids = [database.oid for database in record.databases if database.oid]
+    apply(instance.connector, connection, _names_plan(connection, record.databases), Recorder())
+
+
+def _names_plan(connection: Connection, databases: Sequence[DatabaseRecord]) -> Plan:
+    roles = [role.oid for database in databases for role in database.roles if role.oid]
+    oids = [database.oid for database in databases if database.oid]
     roles_called, called = catalog.names_of(connection, roles, oids)
-    plan = diff_names(record.databases, called, roles_called)
-    apply(instance.connector, connection, plan, Recorder())
+    return diff_names(databases, called, roles_called)
 
 
 class Renames:
@@ -59,7 +63,7 @@ class Renames:
         if new_urls:
             check_confirmed(app, confirm)
         if self._nothing_to_do(record, name, new_urls):
-            raise HowdahError("app_exists", f'app "{app}" is called so already')
+            raise _called_so(app)
         instance = self._core.of(record)
         with self._operations.run("app.rename", app, actor) as operation, self._working_on(app, name):
             operation.audited = {"name": name, "new_urls": new_urls}
@@ -77,6 +81,28 @@ class Renames:
             databases = [database.name for database in renamed.databases]
             operation.answer = {"name": name, "databases": databases}
             return RenamedApp(name, app, databases[0], databases, logins, str(operation.id))
+
+    def plan(self, app: str, name: str, *, new_urls: bool = False) -> PlannedApp:
+        """The statements that `rename` would run now; none where only the app's own name changes."""
+        check_app_name(name)
+        record = self._core.live_app(app)
+        if self._nothing_to_do(record, name, new_urls):
+            raise _called_so(app)
+        if not new_urls:
+            if self._core.exists(name):
+                raise app_store.app_exists(name)
+            return PlannedApp(app, [])
+        instance = self._core.of(record)
+        plan: Plan = []
+        with instance.session() as connection:
+            pairs = self._check(instance, connection, record, name)
+            plan += _names_plan(connection, [new for _, new in pairs])
+            for old, new in pairs:
+                names = {a.name: b.name for a, b in zip(old.roles, new.roles, strict=True)} | {old.name: new.name}
+                observed = instance.loop.observe_outside(connection, app, old, old.spec()).renamed(names)
+                spec = new.spec(verifiers={role.name: MASK for role in new.logins if role.enabled})
+                plan += diff_opening(spec, observed.shut(spec.gate), instance.server)
+        return PlannedApp(app, instance.loop.shown(plan))
 
     def resume(self) -> None:
         """Finish what was cut short; passwords stay as they are."""
@@ -99,12 +125,7 @@ class Renames:
     def _rename_all(
         self, instance: Instance, connection: Connection, record: AppRecord, name: str
     ) -> list[IssuedLogin]:
-        for database in record.databases:
-            check_present(connection, record, database)
-        pairs = _pairs(record, name)
-        check_free(
-            self._core, instance, connection, name, [new.without_short_lived() for _, new in pairs], existing=False
-        )
+        pairs = self._check(instance, connection, record, name)
         with self._core.store.connect() as stored:
             app_store.rename(stored, record.name, name, pairs)
         try:
@@ -114,6 +135,16 @@ class Renames:
                 self._take_back(instance, connection, record, name, pairs)
             raise
         return self._finish(instance, connection, self._core.app(name), mint=True)
+
+    def _check(self, instance: Instance, connection: Connection, record: AppRecord, name: str) -> _Pairs:
+        """What gets which names. Raises where something is missing, or in the way."""
+        for database in record.databases:
+            check_present(connection, record, database)
+        pairs = _pairs(record, name)
+        check_free(
+            self._core, instance, connection, name, [new.without_short_lived() for _, new in pairs], existing=False
+        )
+        return pairs
 
     def _take_back(
         self, instance: Instance, connection: Connection, record: AppRecord, name: str, pairs: _Pairs
@@ -152,6 +183,10 @@ class Renames:
 def _pairs(record: AppRecord, name: str) -> _Pairs:
     pairs = [(database, database.renamed(names_for(name, database.purpose))) for database in record.databases]
     return [(old, new) for old, new in pairs if old != new]
+
+
+def _called_so(app: str) -> HowdahError:
+    return HowdahError("app_exists", f'app "{app}" is called so already')
 
 
 def _check_made(record: AppRecord) -> None:

@@ -51,7 +51,7 @@ def add_app(connection: Connection, app: str, instance: str, prepared: str | Non
     try:
         connection.execute(_SQL["add_app"], {"app": app, "instance": instance, "prepared": prepared})
     except psycopg.errors.UniqueViolation:
-        raise _app_exists(app) from None
+        raise app_exists(app) from None
 
 
 def rename(
@@ -110,10 +110,11 @@ def _set_name(connection: Connection, query: str, app: str, name: str) -> None:
     try:
         connection.execute(_SQL[query], {"app": app, "name": name})
     except psycopg.errors.UniqueViolation:
-        raise _app_exists(name) from None
+        raise app_exists(name) from None
 
 
-def _app_exists(app: str) -> HowdahError:
+def app_exists(app: str) -> HowdahError:
+    """The error for a name that another app has."""
     return HowdahError("app_exists", f'app "{app}" already exists', hint="Choose another app name.")
 
 

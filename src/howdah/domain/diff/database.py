@@ -85,6 +85,7 @@ def diff_opening(spec: DatabaseSpec, observed: ObservedDatabase, server: Server)
     return [
         *diff_roles(spec, observed),
         *diff_settings(spec, observed),
+        *diff_passwords(spec),
         *_diff_gate(spec, observed.database, server, spec.open),
     ]
 
