@@ -93,10 +93,13 @@ def test_what_was_missed_runs_once(platform: Platform, opened: Callable[..., Sch
     again.close()
     with platform.store.connect() as stored:
         stored.execute("UPDATE howdah.jobs SET due_at = now() - interval '5 days' WHERE name = 'daily'")
-    opened(Job("daily", "", 86400, work))
+    third = opened(Job("daily", "", 86400, work))
     assert until(lambda: work.runs == 2)
     time.sleep(0.3)
     assert work.runs == 2
+    third.close()
+    opened(Job("daily", "", 86400, work, each_start=True))
+    assert until(lambda: work.runs == 3)
 
 
 def test_a_failing_or_slow_job_keeps_no_other_from_running(opened: Callable[..., Schedule]) -> None:

@@ -113,7 +113,9 @@ class Platform:
             Job("app.purge", "delete dropped apps past their deadline", 3600, self.drops.purge_due),
             Job("activity.sample", "note who is active", 10, self.activity.sample),
             Job("size.refresh", "look at the sizes of databases", 10, self._sizes.refresh),
-            Job("pool.refill", "prepare databases for apps to come", 60, self.pool.refill, first_s=3),
+            Job(
+                "pool.refill", "prepare databases for apps to come", 60, self.pool.refill, first_s=3, each_start=True
+            ),
         ]
 
     def close(self) -> None:

@@ -36,7 +36,7 @@ class Job:
     """Something that is due every `every_s` seconds.
 
     `work` may return in how many seconds it is due again, where that is sooner or later than usual. A job that isn't
-    on record yet is due for the first time after `first_s`.
+    on record yet is due for the first time after `first_s`; with `each_start`, it is so at every start.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Job:
     every_s: float
     work: Callable[[], float | None]
     first_s: float = 0.0
+    each_start: bool = False
 
 
 @dataclass
@@ -164,9 +165,10 @@ class Schedule:
         with self._changed:
             for job in self._jobs.values():
                 record = known.get(job.name) or JobRecord(job.name, due_in=job.first_s)
+                due_in = min(record.due_in, job.first_s) if job.each_start else record.due_in
                 running = job.name in self._states and self._states[job.name].running
                 self._states[job.name] = _State(
-                    due=now + record.due_in,
+                    due=now + due_in,
                     ran_at=None if record.run_ago is None else now - record.run_ago,
                     took_s=None if record.took_ms is None else record.took_ms / 1000,
                     result=record.result,
