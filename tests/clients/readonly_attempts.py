@@ -233,7 +233,8 @@ OPTIONS = {
     "transaction_read_only": "-c transaction_read_only=off -c default_transaction_read_only=off",
     "role none": "-c role=none -c default_transaction_read_only=off",
 }
-# All that an attempt could have changed. Statistics are left out: the server changes those by itself.
+# All that an attempt could have changed. Statistics are left out: the server changes those by itself. So is what
+# howdah makes ready for apps to come, which nobody can reach yet.
 LOOKS = {
     "rows": "SELECT (SELECT json_agg(t) FROM things t), (SELECT json_agg(p) FROM parts p), (SELECT n FROM stored)",
     "sequences": "SELECT (SELECT (last_value, is_called)::text FROM numbers), (SELECT last_value FROM parts_n_seq)",
@@ -255,13 +256,15 @@ LOOKS = {
     "shared comments": "SELECT * FROM pg_shdescription",
     "publications": "SELECT pubname FROM pg_publication UNION SELECT subname FROM pg_subscription "
     "UNION SELECT evtname FROM pg_event_trigger",
-    "databases": "SELECT oid, datname, datdba, datacl, datconnlimit FROM pg_database",
+    "databases": "SELECT oid, datname, datdba, datacl, datconnlimit FROM pg_database WHERE datname !~ '^howdah_x_'",
     "roles": "SELECT oid, rolname, rolsuper, rolcanlogin, rolconnlimit, rolvaliduntil, rolpassword "
     "FROM pg_authid WHERE rolname !~ '^howdah_x_'",
-    "memberships": "SELECT roleid, member, admin_option FROM pg_auth_members",
+    "memberships": "SELECT roleid, member, admin_option FROM pg_auth_members "
+    "WHERE pg_get_userbyid(member) !~ '^howdah_x_'",
     # Before PostgreSQL 16 a member can become its group, and set what is set for it; a group never logs in, so that
     # binds nobody.
     "settings": "SELECT s.* FROM pg_db_role_setting AS s LEFT JOIN pg_roles AS r ON r.oid = s.setrole "
-    "WHERE r.oid IS NULL OR r.rolcanlogin OR current_setting('server_version_num')::int >= 160000",
+    "WHERE r.rolname !~ '^howdah_x_' IS NOT FALSE "
+    "AND (r.oid IS NULL OR r.rolcanlogin OR current_setting('server_version_num')::int >= 160000)",
     "slots": "SELECT slot_name FROM pg_replication_slots UNION SELECT gid FROM pg_prepared_xacts",
 }

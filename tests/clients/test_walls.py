@@ -164,13 +164,16 @@ def bystander(other_app: App) -> Iterator[Connection]:
         yield connection
 
 
+# What howdah makes ready for apps to come appears whenever it likes.
 SHARED = """
 SELECT (SELECT json_agg(r ORDER BY r.oid) FROM pg_authid AS r WHERE rolname !~ '^howdah_x_'),
-       (SELECT json_agg(m ORDER BY m.roleid, m.member) FROM pg_auth_members AS m),
-       (SELECT json_agg(s ORDER BY s.setdatabase, s.setrole) FROM pg_db_role_setting AS s),
+       (SELECT json_agg(m ORDER BY m.roleid, m.member) FROM pg_auth_members AS m
+         WHERE pg_get_userbyid(m.member) !~ '^howdah_x_'),
+       (SELECT json_agg(s ORDER BY s.setdatabase, s.setrole) FROM pg_db_role_setting AS s
+         WHERE pg_get_userbyid(s.setrole) !~ '^howdah_x_'),
        (SELECT json_agg((d.oid, datname, datdba, coalesce(datacl, acldefault('d', datdba))::text, datconnlimit,
                          datistemplate) ORDER BY d.oid)
-        FROM pg_database AS d)
+        FROM pg_database AS d WHERE datname !~ '^howdah_x_')
 """
 
 

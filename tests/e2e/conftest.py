@@ -1,6 +1,7 @@
 """A howdah whose API listens on TCP as well, with a token of each scope."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,8 +31,9 @@ class Remote:
         return self.howdah.run(*arguments, check=check, env=self.environment(token), **options)
 
 
-@pytest.fixture(scope="session")
-def remote() -> Iterator[Remote]:
+@contextmanager
+def running_remote() -> Iterator[Remote]:
+    """One that is up, with the apps `mine` and `theirs`, and gone afterwards."""
     endpoint = f"127.0.0.1:{free_port()}"
     with running_howdah("--api-bind", endpoint) as howdah:
         remote = Remote(howdah, f"http://{endpoint}")
@@ -39,4 +41,11 @@ def remote() -> Iterator[Remote]:
         howdah.create("theirs")
         for name, scope in (("admin", "admin"), ("read", "read"), ("mine", "app:mine")):
             remote.tokens[name] = remote.token(name, scope)
+        yield remote
+
+
+@pytest.fixture(scope="session")
+def remote() -> Iterator[Remote]:
+    """One for the whole run: whoever renames or drops an app of it makes that good."""
+    with running_remote() as remote:
         yield remote

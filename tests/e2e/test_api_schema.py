@@ -6,6 +6,7 @@ No answer may be a fault of howdah's, be undocumented, or differ from what the d
 import http.client
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.e2e.conftest import Remote
+from tests.e2e.conftest import Remote, running_remote
 
 CHECKS = [
     schemathesis.checks.not_a_server_error,
@@ -35,6 +36,13 @@ CHECKS = [
 # A create makes a database; the others take a few milliseconds.
 EXAMPLES = 12
 CREATES = 4
+
+
+@pytest.fixture(scope="module")
+def remote() -> Iterator[Remote]:
+    """A howdah of its own: whatever may be asked of it is asked."""
+    with running_remote() as remote:
+        yield remote
 
 
 def description(remote: Remote) -> Any:
@@ -89,6 +97,9 @@ def test_the_api_is_as_described(remote: Remote, scope: str, mode: GenerationMod
                 case.body["conninfo"] = "postgresql://nobody@127.0.0.1:1/postgres"
             answer = case.call_and_validate(headers=headers, checks=checks, timeout=60)
             statuses[case.operation.label].add(answer.status_code)
+            if answer.status_code == 200 and operation.path.endswith("/rename"):
+                # The next ones shall find it too.
+                remote.howdah.run("rename", answer.json()["app"], "mine")
 
         try:
             ask()

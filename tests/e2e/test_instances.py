@@ -128,21 +128,21 @@ def test_an_app_there(adopted: Adopted) -> None:
 
 
 def test_drift_there_is_mended_and_what_cannot_be_is_said(adopted: Adopted) -> None:
-    adopted.create("drifting")
+    adopted.create("adrift")
     howdah = adopted.howdah
     with adopted.server.as_superuser() as root:
-        root.execute("GRANT CONNECT ON DATABASE drifting_db TO PUBLIC")
-        root.execute("ALTER ROLE drifting_readonly SUPERUSER")
-    assert any("PUBLIC" in each for each in howdah.json("info", "drifting")["drift"])
-    answer = howdah.json("repair", "drifting")
+        root.execute("GRANT CONNECT ON DATABASE adrift_db TO PUBLIC")
+        root.execute("ALTER ROLE adrift_readonly SUPERUSER")
+    assert any("PUBLIC" in each for each in howdah.json("info", "adrift")["drift"])
+    answer = howdah.json("repair", "adrift")
     assert any("REVOKE CONNECT" in each["sql"] for each in answer["statements"])
     (limit,) = answer["limits"]
-    assert "set attributes of role drifting_readonly" in limit
+    assert "set attributes of role adrift_readonly" in limit
     with adopted.server.as_superuser() as root:
-        granted = root.execute("SELECT has_database_privilege('public', 'drifting_db', 'CONNECT')").fetchone()
-        root.execute("ALTER ROLE drifting_readonly NOSUPERUSER")
+        granted = root.execute("SELECT has_database_privilege('public', 'adrift_db', 'CONNECT')").fetchone()
+        root.execute("ALTER ROLE adrift_readonly NOSUPERUSER")
     assert granted == (False,)
-    assert howdah.json("repair", "drifting")["limits"] == []
+    assert howdah.json("repair", "adrift")["limits"] == []
 
 
 def test_a_server_that_is_away(adopted: Adopted) -> None:

@@ -12,7 +12,7 @@ from howdah.cli.render import Column, show_json, show_table, when
 @output_option("table", "json")
 @click.pass_obj
 def schedule(here: Here, output: str) -> None:
-    """List what howdah does by itself, when it is due and how it went."""
+    """List what howdah does by itself, and when."""
     answer = here.client().get("/schedule")
     if output == "json":
         show_json(answer)
