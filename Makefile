@@ -1,5 +1,5 @@
 # The two commands: `make up` and `make test`. The work is in scripts/.
-.PHONY: up install down test test-all check format lock
+.PHONY: up install down test test-all bench check format lock
 
 up:
 	@scripts/up $(ARGS)
@@ -17,6 +17,10 @@ test:
 # Besides: more examples, the system's own PostgreSQL, and 13 to 18 with both kinds of admin (docs/versions.md).
 test-all:
 	@scripts/test-all $(PYTEST)
+
+# Against plain SQL, in a few minutes; ARGS="--ansible" adds Ansible, ARGS="--apps 10 100 1000" lists 1,000 apps (8 GB, five minutes more).
+bench:
+	@scripts/bench $(ARGS)
 
 check:
 	@scripts/check

@@ -70,6 +70,7 @@ def test_a_failing_statement_takes_its_batch_back_and_says_which(connector: Conn
     plan = [
         Statement("make one", "CREATE ROLE batch_one", creates_role="batch_one"),
         Statement("make two", "CREATE ROLE postgres_no.such_thing"),
+        Statement("make three", "CREATE ROLE batch_three", creates_role="batch_three"),
     ]
     recorded: list[dict[str, int]] = []
     with connector.connect() as connection:

@@ -53,12 +53,12 @@ def dying_after(statements: int) -> Iterator[None]:
     left = statements
     execute = apply_module._execute
 
-    def counted(*arguments: Any) -> None:
+    def counted(*arguments: Any) -> object:
         nonlocal left
         if left == 0:
             raise KeyboardInterrupt
         left -= 1
-        execute(*arguments)
+        return execute(*arguments)
 
     with patch.object(apply_module, "_execute", counted):
         yield

@@ -78,9 +78,9 @@ def test_the_plan_is_what_is_run(platform: Platform, monkeypatch: pytest.MonkeyP
     done: list[str] = []
     execute = apply_module._execute
 
-    def noted(session: Connection, statement: Statement, recorder: Recorder) -> None:
+    def noted(session: Connection, statement: Statement, recorder: Recorder) -> object:
         done.append(statement.shown)
-        execute(session, statement, recorder)
+        return execute(session, statement, recorder)
 
     monkeypatch.setattr(apply_module, "_execute", noted)
     rename(platform, "planned", "done")

@@ -6,29 +6,13 @@ import os
 import signal
 import sys
 import types
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
 import click
 
 import howdah
-from howdah.cli import (
-    apps,
-    connect,
-    drops,
-    env,
-    guide,
-    instances,
-    logins,
-    logs,
-    operations,
-    psql,
-    renames,
-    schedule,
-    server,
-    tables,
-    tokens,
-)
 from howdah.cli.here import find_here
 from howdah.cli.render import show_error
 from howdah.domain.errors import HowdahError
@@ -36,30 +20,48 @@ from howdah.domain.errors import HowdahError
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
-SECTIONS: dict[str, tuple[click.Command, ...]] = {
-    "The server": (server.up, server.down, server.status, logs.logs),
-    "Apps": (apps.create, apps.list_apps, apps.info, apps.repair, renames.rename, tables.tables, psql.psql),
-    "Ending an app": (drops.drop, drops.undrop, drops.purge),
-    "Clients": (connect.connect, env.env, guide.guide),
-    "Logins": (logins.logins, logins.password),
-    "Other servers": (instances.instance,),
-    "From elsewhere": (tokens.token,),
-    "howdah's work": (operations.operations, schedule.schedule),
+# Where each command is, below howdah.cli; it is imported when it is asked for, so that each starts quickly.
+SECTIONS: dict[str, dict[str, str]] = {
+    "The server": {"up": "server.up", "down": "server.down", "status": "server.status", "logs": "logs.logs"},
+    "Apps": {
+        "create": "apps.create",
+        "list": "apps.list_apps",
+        "info": "apps.info",
+        "repair": "apps.repair",
+        "rename": "renames.rename",
+        "tables": "tables.tables",
+        "psql": "psql.psql",
+    },
+    "Ending an app": {"drop": "drops.drop", "undrop": "drops.undrop", "purge": "drops.purge"},
+    "Clients": {"connect": "connect.connect", "env": "env.env", "guide": "guide.guide"},
+    "Logins": {"logins": "logins.logins", "password": "logins.password"},
+    "Other servers": {"instance": "instances.instance"},
+    "From elsewhere": {"token": "tokens.token"},
+    "howdah's work": {"operations": "operations.operations", "schedule": "schedule.schedule"},
 }
+_PLACES = {name: place for commands in SECTIONS.values() for name, place in commands.items()}
 
 
 class Sections(click.Group):
-    """A group whose help lists commands by what they are about."""
+    """A group whose help lists commands by what they are about, and that imports them as they are asked for."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """Names in the order of `SECTIONS`."""
-        return [str(command.name) for commands in SECTIONS.values() for command in commands]
+        return list(_PLACES)
 
-    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """The command called `name`."""
+        if name not in self.commands and name in _PLACES:
+            module, attribute = _PLACES[name].split(".")
+            self.add_command(getattr(import_module(f"howdah.cli.{module}"), attribute))
+        return self.commands.get(name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One block a section, all with the same width of names."""
-        width = max(len(str(command.name)) for commands in SECTIONS.values() for command in commands)
+        width = max(map(len, _PLACES))
         limit = formatter.width - 6 - width
-        for title, commands in SECTIONS.items():
+        for title, names in SECTIONS.items():
+            commands = [command for name in names if (command := self.get_command(ctx, name))]
             with formatter.section(title):
                 formatter.write_dl(
                     [(str(c.name).ljust(width), c.get_short_help_str(limit)) for c in commands],
@@ -91,11 +93,6 @@ class Sections(click.Group):
 def cli(ctx: click.Context, home: Path | None) -> None:
     """Managed PostgreSQL: a server in one command, an app's own database in one more."""
     ctx.obj = find_here(home)
-
-
-for _commands in SECTIONS.values():
-    for _command in _commands:
-        cli.add_command(_command)
 
 
 def main() -> None:
@@ -146,7 +143,7 @@ def _as_howdah_error(error: Exception, args: list[str]) -> HowdahError:
         help_text = None
         if isinstance(error, click.UsageError) and error.ctx is not None:
             help_text = f"`{error.ctx.command_path} --help` shows how it is used."
-            if error.ctx.command is psql.psql and isinstance(error, click.NoSuchOption):
+            if error.ctx.command.name == "psql" and isinstance(error, click.NoSuchOption):
                 help_text = f"What is meant for psql itself goes after two dashes: -- {error.option_name}"
         message = error.format_message().rstrip(".")
         return HowdahError("invalid_input", message, hint=help_text)

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.plans import Statement, batches
-from howdah.postgres.connections import Connection, Connector
+from howdah.postgres.connections import Connection, Opener
 from howdah.postgres.locks import hold_instance_lock
 
 # A statement that holds a secret is written nowhere, whatever the administrator had the server log.
@@ -35,7 +36,7 @@ class Recorder:
 
 
 def apply(
-    connector: Connector,
+    connector: Opener,
     connection: Connection,
     plan: Sequence[Statement],
     recorder: Recorder,
@@ -54,14 +55,14 @@ def apply(
         sessions: dict[str | None, Connection] = {None: connection}
         for batch in batches(plan):
             database = batch[0].database
-            if database not in sessions:
+            if database is not None and database not in sessions:
                 sessions[database] = stack.enter_context(connector.connect(database))
             _run(sessions[database], batch, recorder, superuser)
 
 
 def _run(session: Connection, batch: list[Statement], recorder: Recorder, superuser: bool) -> None:
     if not batch[0].transactional:
-        _execute(session, batch[0], recorder)
+        _execute_one(session, batch[0], recorder)
         if name := batch[0].creates_database:
             row = session.execute("SELECT oid FROM pg_database WHERE datname = %s", [name]).fetchone()
             assert row is not None
@@ -72,9 +73,11 @@ def _run(session: Connection, batch: list[Statement], recorder: Recorder, superu
             hold_instance_lock(session)
         if superuser and any(statement.secret for statement in batch):
             session.execute(_SILENCE)
-        for statement in batch:
-            if superuser or statement.creates_role:
-                _execute(session, statement, recorder)
+        if superuser:
+            _execute_all(session, batch, recorder)
+        for statement in () if superuser else batch:
+            if statement.creates_role:
+                _execute_one(session, statement, recorder)
             else:
                 _attempt(session, statement, recorder)
         if created := [statement.creates_role for statement in batch if statement.creates_role]:
@@ -94,12 +97,30 @@ def _attempt(session: Connection, statement: Statement, recorder: Recorder) -> N
         recorder.executed(statement)
 
 
-def _execute(session: Connection, statement: Statement, recorder: Recorder) -> None:
+def _execute_one(session: Connection, statement: Statement, recorder: Recorder) -> None:
     try:
-        session.execute(statement.sql.encode())
+        _execute(session, statement, recorder)
     except psycopg.Error as error:
         raise _failure(statement, error) from None
+
+
+def _execute_all(session: Connection, batch: list[Statement], recorder: Recorder) -> None:
+    """Run a batch without waiting for each answer; the first statement to fail is the one that is blamed."""
+    asked: list[psycopg.Cursor[Any]] = []
+    try:
+        with session.pipeline():
+            for statement in batch:
+                asked.append(_execute(session, statement, recorder))
+    except psycopg.Error as error:
+        # Those before it have their answer, those after it have none.
+        done = sum(cursor.statusmessage is not None for cursor in asked)
+        raise _failure(batch[min(done, len(batch) - 1)], error) from None
+
+
+def _execute(session: Connection, statement: Statement, recorder: Recorder) -> psycopg.Cursor[Any]:
+    cursor = session.execute(statement.sql.encode())
     recorder.executed(statement)
+    return cursor
 
 
 def _failure(statement: Statement, error: psycopg.Error) -> HowdahError:

@@ -23,6 +23,12 @@ def databases(connection: Connection, names: Sequence[str]) -> dict[str, Row]:
     return {row["name"]: row for row in _rows(connection, _SQL["databases"], databases=list(names))}
 
 
+def locale(connection: Connection, database: str) -> str | None:
+    """The locale of a database; None where there is no such database."""
+    row = connection.execute(_SQL["locale"], {"database": database}).fetchone()
+    return row[0] if row is not None else None
+
+
 def sizes(connection: Connection, names: Sequence[str]) -> dict[str, int]:
     """Bytes on disk by name; the server looks at every file to tell. What lets nobody in is left out."""
     return dict(connection.execute(_SQL["sizes"], {"databases": list(names)}).fetchall())

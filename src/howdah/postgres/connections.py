@@ -9,9 +9,9 @@ import select
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from psycopg import sql
@@ -111,6 +111,34 @@ class Connector:
         visits = Counter(self._visits)
         self._visits.subtract(visits)
         return visits
+
+
+class Opener(Protocol):
+    """What opens control connections to databases of one server."""
+
+    def connect(self, database: str) -> AbstractContextManager[Connection]: ...
+
+
+class KeptConnections:
+    """Opens one connection a database and keeps it to the end of the block, for work that comes back to it."""
+
+    def __init__(self, connector: Connector):
+        self._connector = connector
+        self._stack = ExitStack()
+        self._open: dict[str, Connection] = {}
+
+    def __enter__(self) -> "KeptConnections":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def connect(self, database: str) -> Iterator[Connection]:
+        """The connection to `database`, new or kept. Raises what `Connector.connect` raises."""
+        if database not in self._open:
+            self._open[database] = self._stack.enter_context(self._connector.connect(database))
+        yield self._open[database]
 
 
 def open_connection(conninfo: str, hint: str = DOWN_HINT) -> Connection:

@@ -1,7 +1,8 @@
 """Observe: read from the catalogs what the diff compares with what is wanted."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,11 +25,12 @@ from howdah.domain.observed import (
 )
 from howdah.domain.server import Server
 from howdah.domain.specs import DatabaseSpec
-from howdah.postgres.connections import Connection, Connector
+from howdah.postgres.connections import Connection, Connector, Opener
 from howdah.postgres.queries import load
 
 _SHARED = load("howdah.postgres.sql", "observe_shared.sql")
 _INSIDE = load("howdah.postgres.sql", "observe_inside.sql")
+_SHARED_QUERIES = ("roles", "memberships", "settings", "databases", "elsewhere", "dependents")
 _OBJECT_QUERIES = ("schemas", "relations", "columns", "routines", "types", "large_objects")
 
 
@@ -80,19 +82,35 @@ def observe_shared(connection: Connection, roles: Iterable[str], databases: Iter
     """One look at the shared catalogs, in a single snapshot, for any number of roles and databases."""
     parameters = {"roles": list(roles), "databases": list(databases)}
 
-    def fetch(name: str) -> list[TupleRow]:
-        return connection.execute(_SHARED[name], parameters).fetchall()
+    with _snapshot(connection):
+        asked = {name: connection.execute(_SHARED[name], parameters) for name in _SHARED_QUERIES}
+        rows = {name: cursor.fetchall() for name, cursor in asked.items()}
+    return SharedState(
+        roles={row[0]: RoleState(*row) for row in rows["roles"]},
+        memberships=frozenset(Membership(*row) for row in rows["memberships"]),
+        settings=frozenset(Setting(*row) for row in rows["settings"]),
+        databases={row[0]: _database(row) for row in rows["databases"]},
+        elsewhere={name: _grants(entries) for name, entries in rows["elsewhere"]},
+        dependents={name: frozenset(names) for name, names in rows["dependents"]},
+    )
 
-    with connection.transaction():
+
+def observe_names(
+    connection: Connection, roles: Iterable[str], databases: Iterable[str]
+) -> tuple[set[str], set[str]]:
+    """Which of these roles and of these databases there are."""
+    parameters = {"roles": list(roles), "databases": list(databases)}
+    row = connection.execute(_SHARED["names"], parameters).fetchone()
+    assert row is not None
+    return set(row[0]), set(row[1])
+
+
+@contextmanager
+def _snapshot(connection: Connection) -> Iterator[None]:
+    """All that is read in the block is of one moment, and asked for in one round trip where it can be."""
+    with connection.transaction(), connection.pipeline():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return SharedState(
-            roles={row[0]: RoleState(*row) for row in fetch("roles")},
-            memberships=frozenset(Membership(*row) for row in fetch("memberships")),
-            settings=frozenset(Setting(*row) for row in fetch("settings")),
-            databases={row[0]: _database(row) for row in fetch("databases")},
-            elsewhere={name: _grants(entries) for name, entries in fetch("elsewhere")},
-            dependents={name: frozenset(names) for name, names in fetch("dependents")},
-        )
+        yield
 
 
 def observe_shared_dependents(
@@ -106,13 +124,17 @@ def observe_shared_dependents(
 def observe_inside(connection: Connection, roles: Sequence[str], owner: str) -> InsideState:
     """What lies in the database that `connection` is open to; `owner` is the app's owner group."""
     parameters = {"roles": list(roles)}
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        objects = [row for name in _OBJECT_QUERIES for row in connection.execute(_INSIDE[name]).fetchall()]
-        writers = connection.execute(_INSIDE["writers"]).fetchall()
-        guard = connection.execute(_INSIDE["guard"], {"body": GUARD_BODY}).fetchone()
-        defaults = connection.execute(_INSIDE["default_privileges"], parameters).fetchall()
-        owners = {row[0] for row in connection.execute(_INSIDE["owners"], parameters).fetchall()}
+    with _snapshot(connection):
+        asked = [connection.execute(_INSIDE[name]) for name in _OBJECT_QUERIES]
+        asked_writers = connection.execute(_INSIDE["writers"])
+        asked_guard = connection.execute(_INSIDE["guard"], {"body": GUARD_BODY})
+        asked_defaults = connection.execute(_INSIDE["default_privileges"], parameters)
+        asked_owners = connection.execute(_INSIDE["owners"], parameters)
+        objects = [row for cursor in asked for row in cursor.fetchall()]
+        writers = asked_writers.fetchall()
+        guard = asked_guard.fetchone()
+        defaults = asked_defaults.fetchall()
+        owners = {row[0] for row in asked_owners.fetchall()}
         lists = _explode(connection, {row[5] for row in [*objects, *writers]} | {row[3] for row in defaults})
     return InsideState(
         objects=tuple(_object(row, lists) for row in objects),
@@ -165,7 +187,7 @@ def select(spec: DatabaseSpec, shared: SharedState, inside: InsideState | None) 
     )
 
 
-def observe_database(connector: Connector, connection: Connection, spec: DatabaseSpec) -> ObservedDatabase:
+def observe_database(connector: Opener, connection: Connection, spec: DatabaseSpec) -> ObservedDatabase:
     """A whole look at one database: the shared catalogs by `connection`, its inside by one of its own."""
     shared = observe_shared(connection, spec.role_names, [spec.name])
     state = shared.databases.get(spec.name)

@@ -32,7 +32,7 @@ class Activity:
     def sample(self) -> None:
         """Remember who was active since the last sample; instances that don't answer are left for the next."""
         for instance in list(self._core.instances.values()):
-            names = [d.name for record in self._core.apps(instance.name) for d in record.databases]
+            names = [database.name for database in self._core.shown() if database.instance == instance.name]
             if not names or instance.resting:
                 continue
             try:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any
 
 import psycopg
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.names import HOME_INSTANCE
-from howdah.domain.records import AppRecord, DatabaseRecord
+from howdah.domain.records import DatabaseRecord
 from howdah.domain.specs import Access, Purpose
 from howdah.domain.views import (
     AppInfo,
@@ -29,6 +30,7 @@ from howdah.services.making import Making
 from howdah.services.operations import Operations, key_reused
 from howdah.services.repairs import drift
 from howdah.services.sizes import Sizes
+from howdah.store.apps import ShownDatabase
 
 
 class Apps:
@@ -98,20 +100,25 @@ class Apps:
 
     def list(self, only: str | None = None) -> list[AppSummary]:
         """Every app, oldest first, as the catalogs say now; or `only` one. Sizes may be some minutes old."""
-        records = [record for record in self._core.apps() if only is None or record.name == only]
+        shown = self._core.shown(only)
         rows: dict[str, Mapping[str, catalog.Row] | None] = {}
         sizes: dict[str, Mapping[str, int]] = {}
-        for name in dict.fromkeys(record.instance for record in records):
-            databases = [d.name for record in records if record.instance == name for d in record.databases]
+        for name in dict.fromkeys(database.instance for database in shown):
+            databases = [database.name for database in shown if database.instance == name]
             try:
                 with self._core.instance(name).session() as connection:
                     rows[name] = catalog.databases(connection, databases)
                     sizes[name] = self._sizes.of(self._core.instance(name), connection, databases)
             except (HowdahError, psycopg.OperationalError):
                 rows[name] = None
+        apps: dict[str, list[DatabaseSummary]] = {}
+        for each in shown:
+            summary = _summary(each, each.logins, rows[each.instance], sizes.get(each.instance, {}))
+            apps.setdefault(each.app, []).append(summary)
+        first = {database.app: database for database in reversed(shown)}
         return [
-            _app_summary(record, _summaries(record, rows[record.instance], sizes.get(record.instance, {})))
-            for record in records
+            _app_summary(app, first[app].instance, first[app].created_at, first[app].purge_after, summaries)
+            for app, summaries in apps.items()
         ]
 
     def info(self, app: str) -> AppInfo:
@@ -121,15 +128,26 @@ class Apps:
         with instance.session() as connection:
             names = [database.name for database in record.databases]
             rows, sizes = catalog.databases(connection, names), catalog.sizes(connection, names)
+            last_activity = catalog.last_activity(connection, names)
             databases = [
-                self._database_info(instance, connection, database, summary, rows.get(database.name))
-                for database, summary in zip(record.databases, _summaries(record, rows, sizes), strict=True)
+                self._database_info(
+                    instance,
+                    connection,
+                    database,
+                    _summary(database, _logins_out(database), rows, sizes),
+                    rows.get(database.name),
+                    last_activity.get(database.name),
+                )
+                for database in record.databases
             ]
             logins = self._logins.list(app, connection)
             found = drift(instance, connection, record)
         main = databases[0]
         return AppInfo(
-            **{**vars(_app_summary(record, databases)), "databases": databases},
+            **{
+                **vars(_app_summary(app, record.instance, record.created_at, record.purge_after, databases)),
+                "databases": databases,
+            },
             owner=main.owner,
             encoding=main.encoding,
             locale=main.locale,
@@ -151,6 +169,7 @@ class Apps:
         database: DatabaseRecord,
         summary: DatabaseSummary,
         row: catalog.Row | None,
+        last_activity: datetime | None,
     ) -> DatabaseInfo:
         in_use = [role.name for role in database.logins if role.enabled]
         settings = [
@@ -162,12 +181,12 @@ class Apps:
         if row is not None and row["accessible"]:
             with instance.connector.connect(database.name) as inside:
                 extensions = [ExtensionView(**extension) for extension in catalog.extensions(inside)]
-        seen = [t for t in (row and row["last_activity"], database.last_activity_at) if t]
+        seen = [t for t in (last_activity, database.last_activity_at) if t]
         return DatabaseInfo(
             **vars(summary),
             owner=row["owner"] if row else None,
             encoding=row["encoding"] if row else None,
-            locale=row["locale"] if row else None,
+            locale=catalog.locale(connection, database.name),
             settings=settings,
             extensions=extensions,
             last_activity=max(seen, default=None),
@@ -187,42 +206,53 @@ class Apps:
         return self._core.of(record)
 
 
-def _app_summary(record: AppRecord, databases: Sequence[DatabaseSummary]) -> AppSummary:
+def _app_summary(
+    app: str,
+    instance: str,
+    created_at: datetime,
+    purge_after: datetime | None,
+    databases: Sequence[DatabaseSummary],
+) -> AppSummary:
     main = databases[0]
     return AppSummary(
-        app=record.name,
-        instance=record.instance,
+        app=app,
+        instance=instance,
         database=main.database,
         size_bytes=main.size_bytes,
         connections=main.connections,
         connection_limit=main.connection_limit,
         logins=[login for database in databases for login in database.logins],
         state=main.state,
-        created_at=record.created_at,
-        purge_after=record.purge_after,
+        created_at=created_at,
+        purge_after=purge_after,
         databases=databases,
     )
 
 
-def _summaries(
-    record: AppRecord, rows: Mapping[str, catalog.Row] | None, sizes: Mapping[str, int]
-) -> list[DatabaseSummary]:
-    return [
-        DatabaseSummary(
-            database=database.name,
-            purpose=database.purpose,
-            size_bytes=sizes.get(database.name),
-            connections=None if rows is None else row["connections"] if row else 0,
-            connection_limit=row["connection_limit"] if row else database.connection_limit,
-            logins=[r.name for r in database.logins if r.enabled and not r.short_lived],
-            state="unreachable" if rows is None else _state(database, row),
-        )
-        for database in record.databases
-        for row in [rows.get(database.name) if rows is not None else None]
-    ]
+def _summary(
+    database: DatabaseRecord | ShownDatabase,
+    logins: list[str],
+    rows: Mapping[str, catalog.Row] | None,
+    sizes: Mapping[str, int],
+) -> DatabaseSummary:
+    row = rows.get(database.name) if rows is not None else None
+    return DatabaseSummary(
+        database=database.name,
+        purpose=Purpose(database.purpose),
+        size_bytes=sizes.get(database.name),
+        connections=None if rows is None else row["connections"] if row else 0,
+        connection_limit=row["connection_limit"] if row else database.connection_limit,
+        logins=logins,
+        state="unreachable" if rows is None else _state(database, row),
+    )
 
 
-def _state(database: DatabaseRecord, row: catalog.Row | None) -> str:
+def _logins_out(database: DatabaseRecord) -> list[str]:
+    """The names of the logins whose URLs are out."""
+    return [role.name for role in database.logins if role.enabled and not role.short_lived]
+
+
+def _state(database: DatabaseRecord | ShownDatabase, row: catalog.Row | None) -> str:
     if database.dropped:
         return "dropped"
     if database.state != "ready":

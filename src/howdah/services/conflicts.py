@@ -6,7 +6,7 @@ from howdah.domain.errors import HowdahError
 from howdah.domain.records import AppRecord, DatabaseRecord, name_in_use
 from howdah.domain.specs import Access, Purpose
 from howdah.postgres.connections import Connection
-from howdah.postgres.observe import observe_shared
+from howdah.postgres.observe import observe_names
 from howdah.services.core import Core, Instance
 from howdah.store import apps as app_store
 
@@ -57,8 +57,8 @@ def check_free(
                 f"names that begin with {provider} belong to the provider of instance {instance.name}",
                 hint="Choose another app name.",
             )
-        shared = observe_shared(connection, spec.role_names, [spec.name])
-        for name in shared.databases:
+        roles, there = observe_names(connection, spec.role_names, [spec.name])
+        for name in there:
             raise name_in_use("database", name)
-        for name in sorted(shared.roles):
+        for name in sorted(roles):
             raise name_in_use("role", name)

@@ -1,6 +1,7 @@
 """Logins: who can log in, and new passwords for lost ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -11,7 +12,7 @@ from howdah.domain.differences import PASSWORDS_SEEN
 from howdah.domain.errors import HowdahError
 from howdah.domain.records import AppRecord, DatabaseRecord, RoleRecord
 from howdah.domain.server import Server
-from howdah.domain.specs import Access
+from howdah.domain.specs import Access, LoginSpec
 from howdah.domain.views import IssuedLogin, IssuedPassword, LoginView
 from howdah.postgres import catalog
 from howdah.postgres.connections import CONNECT_TIMEOUT_S, Connection
@@ -111,11 +112,8 @@ class Logins:
         own = (instance.name, instance.server) if instance.kind == "embedded" else None
         if own in self._tried_out:
             return []
-        notices = []
-        logins = [(database, login) for database in record.databases for login in database.spec().logins]
-        for database, login in logins:
-            if login.name not in passwords:
-                continue
+
+        def attempt(database: DatabaseRecord, login: LoginSpec) -> str | None:
             conninfo = make_conninfo(
                 ways.conninfo_as(login.name, passwords[login.name], database.name),
                 connect_timeout=CONNECT_TIMEOUT_S,
@@ -126,15 +124,22 @@ class Logins:
                 with psycopg.connect(conninfo, autocommit=True) as session:
                     row = session.execute("SELECT current_user").fetchone()
             except psycopg.OperationalError as error:
-                notices.append(
-                    f"{login.name} can't log in at {ways.here[0]}: {error.diag.message_primary or 'no answer'}"
-                )
-                continue
+                return f"{login.name} can't log in at {ways.here[0]}: {error.diag.message_primary or 'no answer'}"
             if row is None or row[0] != wanted:
-                notices.append(
+                return (
                     f"{login.name} acts as {row and row[0]} instead of {wanted}: this release of PostgreSQL ignores "
                     "ALTER ROLE … SET role. Install a newer minor release."
                 )
+            return None
+
+        logins = [
+            (database, login)
+            for database in record.databases
+            for login in database.spec().logins
+            if login.name in passwords
+        ]
+        with ThreadPoolExecutor(max_workers=len(logins) or 1) as at_once:
+            notices = [notice for notice in at_once.map(lambda each: attempt(*each), logins) if notice]
         if own is not None and not notices:
             self._tried_out.add(own)
         return notices

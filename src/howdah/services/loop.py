@@ -11,7 +11,7 @@ from howdah.domain.server import Server
 from howdah.domain.specs import DatabaseSpec
 from howdah.domain.views import PlannedStatement
 from howdah.postgres.apply import Recorder, apply
-from howdah.postgres.connections import Connection, Connector
+from howdah.postgres.connections import Connection, Connector, KeptConnections
 from howdah.postgres.observe import observe_database, observe_shared, select
 from howdah.store import apps as app_store
 from howdah.store.database import Store
@@ -53,17 +53,18 @@ class Convergence:
 
 @dataclass
 class Loop:
-    """Brings a database of an app and its roles to what is wanted."""
+    """Brings a database of an app and its roles to what is wanted. `kept` are connections that outlive one look."""
 
     connector: Connector
     store: Store
     server: Server
+    kept: KeptConnections | None = None
 
     def observe(
         self, connection: Connection, app: str, database: DatabaseRecord, spec: DatabaseSpec
     ) -> ObservedDatabase:
         """Look at what is there, and refuse if something there only bears the recorded names."""
-        observed = observe_database(self.connector, connection, spec).without(self.server.provider_roles)
+        observed = observe_database(self.kept or self.connector, connection, spec).without(self.server.provider_roles)
         database.check_identity(app, observed, self.server.control_role)
         return observed
 
@@ -92,6 +93,10 @@ class Loop:
         Raises HowdahError `statement_failed` where a statement failed, or where something is left though the
         control role is a superuser.
         """
+        with KeptConnections(self.connector) as kept:
+            return replace(self, kept=kept)._converge(connection, app, spec)
+
+    def _converge(self, connection: Connection, app: str, spec: DatabaseSpec) -> Convergence:
         outcome = Convergence()
         tried: dict[str, str] = {}
         for _ in range(_PASSES):
@@ -161,7 +166,7 @@ class Loop:
             tried[statement.sql] = why
 
         recorder = Recorder(roles, database, executed, refused)
-        apply(self.connector, connection, plan, recorder, superuser=self.server.superuser)
+        apply(self.kept or self.connector, connection, plan, recorder, superuser=self.server.superuser)
 
 
 def _without_verifiers(spec: DatabaseSpec) -> DatabaseSpec:

@@ -39,8 +39,7 @@ class Sizes:
 
     def refresh(self) -> None:
         """Look again at the databases whose size is the oldest; called by the tick."""
-        apps = self._core.apps()
-        there = {(record.instance, database.name) for record in apps for database in record.databases}
+        there = {(database.instance, database.name) for database in self._core.shown()}
         with self._guard:
             self._seen = {key: seen for key, seen in self._seen.items() if key in there}
             ages = {key: self._seen[key][0] if key in self._seen else 0.0 for key in there}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -23,6 +23,27 @@ def list_apps(connection: Connection) -> list[AppRecord]:
 def list_prepared(connection: Connection) -> list[AppRecord]:
     """What is prepared for apps to come, oldest first."""
     return [_app(row) for row in connection.execute(_SQL["apps"], {"app": None, "prepared": True}).fetchall()]
+
+
+class ShownDatabase(NamedTuple):
+    """What a list shows of a database and its app; `logins` are the names of those whose URLs are out."""
+
+    app: str
+    instance: str
+    created_at: datetime
+    purge_after: datetime | None
+    dropped: bool
+    name: str
+    oid: int | None
+    connection_limit: int
+    purpose: str
+    state: str
+    logins: list[str]
+
+
+def list_shown(connection: Connection, app: str | None = None) -> list[ShownDatabase]:
+    """The databases of every app, the oldest app first, or of the one called `app`. Quicker than `list_apps`."""
+    return list(map(ShownDatabase._make, connection.execute(_SQL["shown"], {"app": app}).fetchall()))
 
 
 def find_app(connection: Connection, app: str) -> AppRecord | None:
@@ -128,8 +149,7 @@ def add_database(connection: Connection, app: str, database: DatabaseRecord) -> 
     }
     try:
         connection.execute(_SQL["add_database"], parameters)
-        for role in database.roles:
-            add_role(connection, app, database.name, role)
+        _add_roles(connection, app, database.name, database.roles)
     except psycopg.errors.UniqueViolation:
         raise HowdahError(
             "name_in_use",
@@ -146,19 +166,27 @@ def holder(connection: Connection, instance: str, names: Sequence[str]) -> tuple
 
 def add_role(connection: Connection, app: str, database: str, role: RoleRecord) -> None:
     """Record a role that is about to be made."""
-    parameters = {
-        "app": app,
-        "database": database,
-        "name": role.name,
-        "kind": role.kind,
-        "access": role.access,
-        "enabled": role.enabled,
-        "connection_limit": role.connection_limit,
-        "valid_until": role.valid_until,
-        "short_lived": role.short_lived,
-        "twin_of": role.twin_of,
-    }
-    connection.execute(_SQL["add_role"], parameters)
+    _add_roles(connection, app, database, [role])
+
+
+def _add_roles(connection: Connection, app: str, database: str, roles: Sequence[RoleRecord]) -> None:
+    parameters = [
+        {
+            "app": app,
+            "database": database,
+            "name": role.name,
+            "kind": role.kind,
+            "access": role.access,
+            "enabled": role.enabled,
+            "connection_limit": role.connection_limit,
+            "valid_until": role.valid_until,
+            "short_lived": role.short_lived,
+            "twin_of": role.twin_of,
+        }
+        for role in roles
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(_SQL["add_role"], parameters)
 
 
 def remove_role(connection: Connection, app: str, name: str) -> None:
@@ -172,8 +200,8 @@ def forget_unmade(connection: Connection, app: str) -> None:
 
 
 def set_role_oids(connection: Connection, app: str, oids: Mapping[str, int]) -> None:
-    for name, oid in oids.items():
-        connection.execute(_SQL["set_role_oid"], {"app": app, "name": name, "oid": oid})
+    parameters = {"app": app, "names": list(oids), "oids": list(oids.values())}
+    connection.execute(_SQL["set_role_oids"], parameters)
 
 
 def set_database_oid(connection: Connection, app: str, name: str, oid: int) -> None:

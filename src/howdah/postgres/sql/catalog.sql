@@ -1,20 +1,27 @@
 -- Reads for people: what `list`, `info`, `logins` and `tables` show.
 
 -- name: databases
+-- Sessions are counted once for all: there may be thousands of databases.
+WITH sessions AS (
+    SELECT datid, count(*) AS connections
+      FROM pg_stat_activity
+     WHERE backend_type = 'client backend' AND usename <> current_user
+     GROUP BY datid)
 SELECT d.datname AS name, d.oid::bigint AS oid, o.rolname AS owner, pg_encoding_to_char(d.encoding) AS encoding,
-       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', d.datcollate) AS locale,
        d.datallowconn AND d.datconnlimit <> -2 AS accessible,
        d.datconnlimit AS connection_limit,
        d.datallowconn AND d.datconnlimit <> -2 AND EXISTS (
-           SELECT FROM aclexplode(d.datacl) x JOIN pg_roles g ON g.oid = x.grantee
-            WHERE g.rolname = d.datname AND x.privilege_type = 'CONNECT') AS gate_open,
-       (SELECT count(*) FROM pg_stat_activity s
-         WHERE s.datid = d.oid AND s.backend_type = 'client backend' AND s.usename <> current_user) AS connections,
-       (SELECT max(coalesce(s.state_change, s.backend_start)) FROM pg_stat_activity s
-         WHERE s.datid = d.oid AND s.backend_type = 'client backend' AND s.usename <> current_user) AS last_activity
+           SELECT FROM aclexplode(d.datacl) x WHERE x.grantee = g.oid AND x.privilege_type = 'CONNECT') AS gate_open,
+       coalesce(s.connections, 0) AS connections
   FROM pg_database d
   JOIN pg_roles o ON o.oid = d.datdba
+  LEFT JOIN pg_roles g ON g.rolname = d.datname
+  LEFT JOIN sessions s ON s.datid = d.oid
  WHERE d.datname = ANY (%(databases)s)
+
+-- name: locale
+SELECT coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', d.datcollate)
+  FROM pg_database d WHERE d.datname = %(database)s
 
 -- name: sizes
 -- Asked only of databases that let somebody in: of a half-made or half-dropped one it can fail.

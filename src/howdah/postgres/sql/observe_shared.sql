@@ -16,6 +16,10 @@ SELECT rolname, oid, rolcanlogin, rolinherit, rolsuper, rolcreatedb, rolcreatero
   FROM pg_roles
  WHERE rolname = ANY (%(roles)s)
 
+-- name: names
+SELECT ARRAY(SELECT rolname FROM pg_roles WHERE rolname = ANY (%(roles)s))::text[],
+       ARRAY(SELECT datname FROM pg_database WHERE datname = ANY (%(databases)s))::text[]
+
 -- name: memberships
 -- No join for the grantor: before 16 a membership outlives the role that granted it.
 SELECT r.rolname AS role, m.rolname AS member, pg_get_userbyid(a.grantor) AS grantor, a.admin_option,

@@ -19,6 +19,21 @@ SELECT a.name, i.name AS instance, a.created_at, a.dropped_at, a.purge_after, a.
  WHERE CASE WHEN %(app)s::text IS NULL THEN (a.prepared IS NOT NULL) = %(prepared)s ELSE a.name = %(app)s END
  ORDER BY a.created_at, a.id
 
+-- name: shown
+-- Of every app what a list shows; of its roles just the names of the logins whose URLs are out.
+WITH logins AS (
+    SELECT database_id, array_agg(name ORDER BY id) AS names
+      FROM howdah.roles WHERE kind = 'login' AND enabled AND NOT short_lived
+     GROUP BY database_id)
+SELECT a.name, i.name, a.created_at, a.purge_after, a.dropped_at IS NOT NULL,
+       d.name, d.oid::bigint, d.connection_limit, d.purpose, d.state, coalesce(l.names, '{}')
+  FROM howdah.apps a
+  JOIN howdah.instances i ON i.id = a.instance_id
+  JOIN howdah.databases d ON d.app_id = a.id
+  LEFT JOIN logins l ON l.database_id = d.id
+ WHERE a.prepared IS NULL AND (%(app)s::text IS NULL OR a.name = %(app)s)
+ ORDER BY a.created_at, a.id, d.id
+
 -- name: add_app
 INSERT INTO howdah.apps (instance_id, name, prepared)
 SELECT id, %(app)s, %(prepared)s FROM howdah.instances WHERE name = %(instance)s
@@ -62,10 +77,10 @@ DELETE FROM howdah.databases d USING howdah.apps a
 DELETE FROM howdah.apps a
  WHERE a.name = %(app)s AND NOT EXISTS (SELECT FROM howdah.databases d WHERE d.app_id = a.id)
 
--- name: set_role_oid
-UPDATE howdah.roles r SET oid = %(oid)s
-  FROM howdah.databases d, howdah.apps a
- WHERE d.id = r.database_id AND a.id = d.app_id AND a.name = %(app)s AND r.name = %(name)s
+-- name: set_role_oids
+UPDATE howdah.roles r SET oid = n.oid
+  FROM howdah.databases d, howdah.apps a, unnest(%(names)s::text[], %(oids)s::oid[]) AS n (name, oid)
+ WHERE d.id = r.database_id AND a.id = d.app_id AND a.name = %(app)s AND r.name = n.name
 
 -- name: set_database_oid
 UPDATE howdah.databases d SET oid = %(oid)s
