@@ -67,7 +67,7 @@ def test_psql(howdah: Howdah, app: App, superuser: Superuser, options: list[str]
     assert (write.returncode == 0) is (options == [])
     howdah.run("psql", app.name, "--", "-Xqc", "DELETE FROM saddles; INSERT INTO saddles VALUES (1)")
     with superuser() as root:
-        left = root.execute("SELECT rolname FROM pg_roles WHERE rolname ~ '^howdah_x_'").fetchall()
+        left = root.execute("SELECT rolname FROM pg_roles WHERE rolname ~ '^howdah_x_' AND rolcanlogin").fetchall()
     assert left == [], "the logins that were made for psql are gone with it"
 
 

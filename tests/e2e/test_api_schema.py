@@ -97,7 +97,7 @@ def test_the_api_is_as_described(remote: Remote, scope: str, mode: GenerationMod
                 case.body["conninfo"] = "postgresql://nobody@127.0.0.1:1/postgres"
             answer = case.call_and_validate(headers=headers, checks=checks, timeout=60)
             statuses[case.operation.label].add(answer.status_code)
-            if answer.status_code == 200 and operation.path.endswith("/rename"):
+            if answer.status_code == 200 and case.operation.path.endswith("/rename"):
                 # The next ones shall find it too.
                 remote.howdah.run("rename", answer.json()["app"], "mine")
 

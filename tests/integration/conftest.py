@@ -1,10 +1,13 @@
 """Services on a real server, without the control plane's process around them."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
 from howdah.instances.embedded import EmbeddedServer
 from howdah.instances.settings import EmbeddedSettings
@@ -32,11 +35,23 @@ def server(home: Home) -> Iterator[EmbeddedServer]:
 
 
 @pytest.fixture(scope="session")
-def platform(home: Home, server: EmbeddedServer) -> Iterator[Platform]:
+def opened(home: Home, server: EmbeddedServer) -> Iterator[Platform]:
     platform = Platform(home, server)
     platform.open(_quiet)
     yield platform
     platform.close()
+
+
+@pytest.fixture(scope="module")
+def platform(opened: Platform) -> Iterator[Platform]:
+    """The services; the apps that a module made are gone after it, so that others may use their names."""
+    yield opened
+    for record in opened._core.apps():
+        # What a test spoiled beyond that stays.
+        with suppress(HowdahError, psycopg.Error):
+            if record.dropped_at is None:
+                opened.drops.drop(record.name, record.name, "test")
+            opened.drops.purge(record.name, record.name, "test")
 
 
 def _quiet(_step: str) -> None:

@@ -194,10 +194,10 @@ def test_a_death_while_claiming(platform: Platform, pool: Pool, statements: int,
 
 
 def test_a_repeat_with_its_key_makes_nothing_more(platform: Platform, pool: Pool) -> None:
-    first = platform.apps.create("keyed", "test", "some key")
+    first = platform.apps.create("keyed", "test", "key of the pool")
     platform.apps.delivered(first)
     left = prepared(platform)
-    again = platform.apps.create("keyed", "test", "some key")
+    again = platform.apps.create("keyed", "test", "key of the pool")
     assert (again.operation, [login.url for login in again.logins]) == (first.operation, [None, None])
     assert prepared(platform) == left
     assert who(first.logins[0].url or "")

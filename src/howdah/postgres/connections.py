@@ -98,7 +98,9 @@ class Connector:
         try:
             # Not as a startup option: some minor releases ignore a role that is set there.
             connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(self.role)))
-        except psycopg.errors.Error as error:
+        except psycopg.OperationalError as error:
+            raise _down(error) from None
+        except psycopg.Error as error:
             raise HowdahError(
                 "instance_unsuitable",
                 f'the admin can\'t act as the control role "{self.role}"',
@@ -146,12 +148,11 @@ def open_connection(conninfo: str, hint: str = DOWN_HINT) -> Connection:
     try:
         return psycopg.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
-        raise HowdahError(
-            "server_down",
-            "PostgreSQL can't be reached",
-            detail=_said(error),
-            hint=hint,
-        ) from None
+        raise _down(error, hint) from None
+
+
+def _down(error: psycopg.OperationalError, hint: str = DOWN_HINT) -> HowdahError:
+    return HowdahError("server_down", "PostgreSQL can't be reached", detail=_said(error), hint=hint)
 
 
 def is_alive(connection: Connection) -> bool:

@@ -92,7 +92,7 @@ class Drops:
                 record.check_live()
             done: list[PlannedStatement] = []
             for database in record.databases:
-                outcome = instance.loop.converge(connection, app, database.spec())
+                outcome = instance.loop.converge_outside(connection, app, database.spec())
                 outcome.check()
                 done += instance.loop.shown(outcome.done)
             operation.answer = {"statements": len(done)}
@@ -176,7 +176,7 @@ class Drops:
                     plan = _close_logins(instance, connection, record, wanted)
                 else:
                     check_present(connection, record, database)
-                    plan = instance.loop.plan(connection, app, wanted)
+                    plan = instance.loop.plan_outside(connection, app, wanted)
                 shown += instance.loop.shown(plan)
         return PlannedApp(app, shown)
 
@@ -189,7 +189,7 @@ class Drops:
 
     def _close(self, instance: Instance, connection: Connection, record: AppRecord, database: DatabaseRecord) -> None:
         if not _is_gone(connection, record, database):
-            instance.loop.converge(connection, record.name, database.spec()).check()
+            instance.loop.converge_outside(connection, record.name, database.spec()).check()
             return
         plan = _close_logins(instance, connection, record, database)
         apply(instance.connector, connection, plan, Recorder(), superuser=instance.server.superuser)

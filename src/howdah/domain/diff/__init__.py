@@ -6,7 +6,7 @@ settings), `inside.py` (owners, privileges and default privileges in the databas
 `purge.py` deletes one of an app's; `names.py` renames.
 """
 
-from howdah.domain.diff.database import diff_database, diff_login, diff_opening
+from howdah.domain.diff.database import diff_database, diff_login, diff_opening, diff_outside, needs_look_inside
 from howdah.domain.diff.maintenance import diff_maintenance
 from howdah.domain.diff.names import diff_names
 from howdah.domain.diff.purge import diff_purge
@@ -18,6 +18,8 @@ __all__ = [
     "diff_maintenance",
     "diff_names",
     "diff_opening",
+    "diff_outside",
     "diff_purge",
     "diff_roles",
+    "needs_look_inside",
 ]

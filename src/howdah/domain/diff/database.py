@@ -79,6 +79,31 @@ def diff_login(spec: DatabaseSpec, login: str, observed: ObservedDatabase, serve
     return [statement for statement in plan if statement.about == login]
 
 
+def needs_look_inside(spec: DatabaseSpec, observed: ObservedDatabase) -> bool:
+    """Whether more is to be done than `diff_outside` can tell: something is still to be made, or to be taken away."""
+    state = observed.database
+    return (
+        state is None
+        or not state.allow_connections
+        or not observed.roles.keys() >= set(spec.role_names) - set(spec.retired)
+        or any(name in observed.roles for name in spec.retired)
+    )
+
+
+def diff_outside(spec: DatabaseSpec, observed: ObservedDatabase, server: Server) -> Plan:
+    """The plan but for what lies in the database: roles, memberships, settings, the database itself and its gate."""
+    assert observed.database is not None
+    return [
+        *diff_roles(spec, observed),
+        *diff_memberships(spec, observed, server),
+        *_diff_elsewhere(observed),
+        *_diff_shell(spec, observed.database, server),
+        *diff_settings(spec, observed),
+        *diff_passwords(spec),
+        *_diff_gate(spec, observed.database, server, spec.open),
+    ]
+
+
 def diff_opening(spec: DatabaseSpec, observed: ObservedDatabase, server: Server) -> Plan:
     """The part of the plan that opens what is closed and else as it should be; no look inside is needed."""
     assert observed.database is not None
