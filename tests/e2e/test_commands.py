@@ -148,10 +148,18 @@ def test_repair_shows_and_mends_drift(howdah: Howdah) -> None:
     with psycopg.connect(app.url, autocommit=True) as session:
         session.execute("CREATE TABLE t (id int)")
         session.execute("GRANT INSERT ON t TO drifting_ro")
+    shown = howdah.run("drift", "--exit-code", check=False)
+    assert (shown.returncode, shown.stderr.count("looked into")) == (1, 1)
+    assert re.search(r"^drifting +home +revoke INSERT", shown.stdout, re.MULTILINE)
+    (drifted,) = howdah.json("drift", "drifting", "--fresh")["apps"]
     planned = howdah.json("repair", "drifting", "--dry-run")["statements"]
+    assert drifted["statements"] == planned
     assert [s["sql"] for s in planned] == ['REVOKE INSERT ON TABLE public.t FROM "drifting_ro" CASCADE']
     assert len(howdah.json("repair", "drifting")["statements"]) == 1
     assert howdah.json("repair", "drifting", "--dry-run")["statements"] == []
+    sound = howdah.run("drift", "drifting", "--exit-code")
+    assert sound.stdout == ""
+    assert re.fullmatch(r"All is as wanted \(1 database checked, [01] looked into\)\.\n", sound.stderr)
     psycopg.connect(app.url).close()
 
 

@@ -13,6 +13,7 @@ from howdah.domain.specs import DatabaseSpec
 from howdah.postgres.connections import Connection, Connector
 from howdah.postgres.observe import observe_database, observe_shared
 from howdah.services.loop import Limit, Loop
+from howdah.services.platform import Platform
 from howdah.store import apps as app_store
 
 OTHER_ROLES = ["stranger", "howdah", "howdah_audit"]
@@ -205,3 +206,19 @@ def make_objects(root: Connector, spec: DatabaseSpec) -> None:
     """Objects of every kind, made as the app's owner would."""
     with root.connect(spec.name) as connection:
         connection.execute(f"SET ROLE {spec.owner}; SET search_path = public, pg_catalog; {OBJECTS}".encode())
+
+
+def make_bench(platform: Platform) -> Bench:
+    """One on the platform's own server, with nothing spoiled yet."""
+    core = platform._core
+    home = core.instance("home")
+    for app in ("spoiled", "neighbour"):
+        platform.apps.create(app, "test")
+        make_objects(home.connector, core.app(app).database.spec())
+    with home.session() as connection:
+        connection.execute("DROP ROLE IF EXISTS stranger")
+        connection.execute("CREATE ROLE stranger LOGIN")
+    bench = Bench(home.connector, home.loop, "spoiled", core.app("neighbour").database.spec())
+    bench.converge()
+    bench.sound = bench.look_at_app()
+    return bench

@@ -35,7 +35,7 @@ def server(home: Home) -> Iterator[EmbeddedServer]:
 
 
 @pytest.fixture(scope="session")
-def opened(home: Home, server: EmbeddedServer) -> Iterator[Platform]:
+def shared_platform(home: Home, server: EmbeddedServer) -> Iterator[Platform]:
     platform = Platform(home, server)
     platform.open(_quiet)
     yield platform
@@ -43,15 +43,15 @@ def opened(home: Home, server: EmbeddedServer) -> Iterator[Platform]:
 
 
 @pytest.fixture(scope="module")
-def platform(opened: Platform) -> Iterator[Platform]:
+def platform(shared_platform: Platform) -> Iterator[Platform]:
     """The services; the apps that a module made are gone after it, so that others may use their names."""
-    yield opened
-    for record in opened._core.apps():
+    yield shared_platform
+    for record in shared_platform._core.apps():
         # What a test spoiled beyond that stays.
         with suppress(HowdahError, psycopg.Error):
             if record.dropped_at is None:
-                opened.drops.drop(record.name, record.name, "test")
-            opened.drops.purge(record.name, record.name, "test")
+                shared_platform.drops.drop(record.name, record.name, "test")
+            shared_platform.drops.purge(record.name, record.name, "test")
 
 
 def _quiet(_step: str) -> None:

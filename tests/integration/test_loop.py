@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from howdah.domain.diff.inside import fresh_inside
 from howdah.postgres.observe import observe_inside
 from howdah.services.platform import Platform
-from tests.integration.bench import Bench, check_that_it_works, make_objects
+from tests.integration.bench import Bench, check_that_it_works, make_bench
 from tests.integration.mangles import ALL
 
 EXAMPLES = int(os.environ.get("HOWDAH_TEST_EXAMPLES", "40"))
@@ -17,17 +17,7 @@ EXAMPLES = int(os.environ.get("HOWDAH_TEST_EXAMPLES", "40"))
 
 @pytest.fixture(scope="module")
 def bench(platform: Platform) -> Bench:
-    core = platform._core
-    home = core.instance("home")
-    for app in ("spoiled", "neighbour"):
-        platform.apps.create(app, "test")
-        make_objects(home.connector, core.app(app).database.spec())
-    with home.session() as connection:
-        connection.execute("CREATE ROLE stranger LOGIN")
-    bench = Bench(home.connector, home.loop, "spoiled", core.app("neighbour").database.spec())
-    bench.converge()
-    bench.sound = bench.look_at_app()
-    return bench
+    return make_bench(platform)
 
 
 def test_a_database_fresh_from_template0_is_as_the_diff_believes(platform: Platform) -> None:

@@ -15,6 +15,7 @@ SINCE = {
     differences.LARGE_OBJECT_DEFAULTS: 18,
     differences.SCRAM_BY_DEFAULT: 14,
     differences.SESSION_COUNTS: 14,
+    differences.COUNTED_AT_EXIT: 15,
 }
 SUPERUSERS = (
     differences.SUPERUSER_WALLS,

@@ -6,6 +6,7 @@ from fastapi.security import HTTPBearer
 from howdah import __version__
 from howdah.api import (
     apps,
+    drift,
     drops,
     health,
     instances,
@@ -23,7 +24,7 @@ from howdah.api.permission import check_permissions
 from howdah.api.problems import add_problem_handlers
 from howdah.services.platform import Platform
 
-_NOUNS = (instances, apps, renames, drops, plans, tables, logins, sessions, operations, schedule, tokens)
+_NOUNS = (instances, apps, renames, drops, plans, drift, tables, logins, sessions, operations, schedule, tokens)
 ROUTERS = (health.router, schema.router, *(noun.router for noun in _NOUNS))
 
 # For the description alone: the entrance over TCP has looked at the token long before.

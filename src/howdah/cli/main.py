@@ -27,6 +27,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "create": "apps.create",
         "list": "apps.list_apps",
         "info": "apps.info",
+        "drift": "drift.drift",
         "repair": "apps.repair",
         "rename": "renames.rename",
         "tables": "tables.tables",

@@ -53,6 +53,13 @@ PUBLIC_SCHEMA_SHUT = Difference(
     remedy="Have a superuser run in template1: ALTER SCHEMA public OWNER TO {control_role}; "
     "REVOKE CREATE ON SCHEMA public FROM PUBLIC. It holds for apps made afterwards.",
 )
+COUNTED_AT_EXIT = Difference(
+    "what a session wrote is in the statistics before the session is gone",
+    "15 and newer",
+    lambda server: server.major >= 15,
+    "Until 14 a process of its own collects them, from messages that come late or get lost: there, `howdah drift` "
+    "looks into every database every time.",
+)
 TABLE_MAINTAIN = Difference(
     "default privileges speak of MAINTAIN",
     "17 and newer",
@@ -121,7 +128,7 @@ PASSWORDS_SEEN = Difference(
 
 DIFFERENCES = (
     *(MEMBERSHIP_OPTIONS, SELF_GRANTS, PUBLIC_SCHEMA_SHUT, TABLE_MAINTAIN, LARGE_OBJECT_DEFAULTS, SCRAM_BY_DEFAULT),
-    *(SESSION_COUNTS, SET_ROLE_HONOURED, SUPERUSER_WALLS, GUARD, SILENT_PASSWORDS, PASSWORDS_SEEN),
+    *(SESSION_COUNTS, SET_ROLE_HONOURED, SUPERUSER_WALLS, GUARD, SILENT_PASSWORDS, PASSWORDS_SEEN, COUNTED_AT_EXIT),
 )
 
 

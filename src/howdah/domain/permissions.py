@@ -75,6 +75,7 @@ class Permission(StrEnum):
     APP_PURGE = "database.purge"
     APP_RENAME = "app.rename"
     PLAN = "plan.show"
+    DRIFT_SHOW = "drift.show"
     TABLE_LIST = "table.list"
     LOGIN_LIST = "login.list"
     LOGIN_PASSWORD = "login.password"  # noqa: S105
@@ -121,6 +122,7 @@ _TABLE: dict[Permission, _Row] = {
     Permission.APP_UNDROP: _Row(read=False, app=Reach.NO),
     Permission.APP_PURGE: _Row(read=False, app=Reach.NO),
     Permission.APP_RENAME: _Row(read=False, app=Reach.NO),
+    Permission.DRIFT_SHOW: _Row(read=True, app=Reach.NARROWED),
     Permission.PLAN: _Row(read=False, app=Reach.NARROWED),
     Permission.TABLE_LIST: _Row(read=True, app=Reach.OWN),
     Permission.LOGIN_LIST: _Row(read=True, app=Reach.NARROWED),

@@ -364,3 +364,23 @@ class CreatedToken:
     scope: str
     expires_at: datetime | None
     token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class DriftedApp:
+    """An app that isn't as wanted: what `repair` would do, and what it would refuse to work on."""
+
+    app: str
+    instance: str
+    statements: Sequence[PlannedStatement]
+    problems: Sequence[str]
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """`apps` are those with drift. Of the databases `checked`, some were `looked_into`; the others stood still."""
+
+    apps: Sequence[DriftedApp]
+    checked: int
+    looked_into: int
+    unreachable: Sequence[str]

@@ -18,6 +18,7 @@ from howdah.postgres.probe import system_identifier
 from howdah.services.activity import Activity
 from howdah.services.apps import Apps
 from howdah.services.core import Core, Instance
+from howdah.services.drift import Drift
 from howdah.services.drops import Drops
 from howdah.services.instances import Instances
 from howdah.services.logins import Logins
@@ -43,6 +44,7 @@ class Platform:
     instances: Instances
     apps: Apps
     repairs: Repairs
+    drift: Drift
     drops: Drops
     renames: Renames
     logins: Logins
@@ -90,6 +92,7 @@ class Platform:
         self._sizes = Sizes(core)
         self.apps = Apps(core, self.operations, self.logins, self._making, self._sizes)
         self.repairs = Repairs(core, self.operations)
+        self.drift = Drift(core)
         self.drops = Drops(core, self.operations)
         self.renames = Renames(core, self.operations, self.logins)
         self.sessions = Sessions(core, self.operations)

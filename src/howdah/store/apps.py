@@ -46,6 +46,13 @@ def list_shown(connection: Connection, app: str | None = None) -> list[ShownData
     return list(map(ShownDatabase._make, connection.execute(_SQL["shown"], {"app": app}).fetchall()))
 
 
+def fingerprint(connection: Connection) -> str:
+    """A figure of all that is wanted: another one where anything of it changed."""
+    row = connection.execute(_SQL["fingerprint"]).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 def find_app(connection: Connection, app: str) -> AppRecord | None:
     row = connection.execute(_SQL["apps"], {"app": app, "prepared": False}).fetchone()
     return _app(row) if row is not None else None

@@ -34,6 +34,18 @@ SELECT a.name, i.name, a.created_at, a.purge_after, a.dropped_at IS NOT NULL,
  WHERE a.prepared IS NULL AND (%(app)s::text IS NULL OR a.name = %(app)s)
  ORDER BY a.created_at, a.id, d.id
 
+-- name: fingerprint
+-- Of what is wanted, in one figure: whatever of it changes, the figure does.
+SELECT md5(concat_ws('|',
+           (SELECT md5(string_agg(a::text, E'\n' ORDER BY a.id))
+              FROM (SELECT id, instance_id, name, dropped_at, purging, renaming, prepared FROM howdah.apps) AS a),
+           (SELECT md5(string_agg(d::text, E'\n' ORDER BY d.id))
+              FROM (SELECT id, app_id, name, oid, connection_limit, is_open, purpose, state FROM howdah.databases) AS d),
+           (SELECT md5(string_agg(r::text, E'\n' ORDER BY r.id))
+              FROM (SELECT id, database_id, name, kind, oid, access, enabled, connection_limit, valid_until,
+                           short_lived, twin_of
+                      FROM howdah.roles) AS r)))
+
 -- name: add_app
 INSERT INTO howdah.apps (instance_id, name, prepared)
 SELECT id, %(app)s, %(prepared)s FROM howdah.instances WHERE name = %(instance)s
