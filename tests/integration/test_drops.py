@@ -64,6 +64,21 @@ def dying_after(statements: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def counting_statements() -> Iterator[Callable[[], int]]:
+    """How many statements of plans were run until now."""
+    count = 0
+    execute = apply_module._execute
+
+    def counted(*arguments: Any) -> object:
+        nonlocal count
+        count += 1
+        return execute(*arguments)
+
+    with patch.object(apply_module, "_execute", counted):
+        yield lambda: count
+
+
 def refused(work: Callable[[], object]) -> str:
     with pytest.raises(HowdahError) as caught:
         work()
