@@ -29,7 +29,7 @@ def test_drift_in_a_test_database_is_seen_and_mended(platform: Platform) -> None
     assert len(platform.apps.info("drifty").drift) == 3
     repaired = platform.repairs.repair("drifty", "test")
     assert len(repaired.statements) == 3
-    assert repaired.limits == []
+    assert repaired.limits == repaired.unmended == []
     assert platform.repairs.plan("drifty").statements == []
     assert owner_of(url) == "drifty_test_owner in drifty_test_db"
 

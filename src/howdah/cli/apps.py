@@ -12,7 +12,20 @@ from howdah.cli.client import url_path
 from howdah.cli.delivery import deliver, env_file, env_option, refuse_to_lose, with_urls
 from howdah.cli.here import Here, app_argument, complete_instance, output_option
 from howdah.cli.logins import show_logins
-from howdah.cli.render import Column, listed, say, share, show_json, show_notices, show_table, size, when, words
+from howdah.cli.render import (
+    Column,
+    counted,
+    listed,
+    say,
+    share,
+    show_json,
+    show_notices,
+    show_table,
+    size,
+    when,
+    words,
+)
+from howdah.domain.errors import HowdahError
 from howdah.domain.names import HOME_INSTANCE
 from howdah.domain.specs import Purpose
 
@@ -106,14 +119,24 @@ def repair(here: Here, app: str, dry_run: bool, adopt: bool, output: str) -> Non
         show_plan(client.post("/plans", {"app": app, "change": "repair"}, changes=False), output)
         return
     answer = client.post(url_path("apps", app, "repair"), {"adopt": adopt})
+    unmended = answer["unmended"]
     if output == "json":
         show_json(answer)
-        return
-    for statement in answer["statements"]:
-        click.echo(plan_line(statement))
-    show_notices(answer["limits"])
-    done = len(answer["statements"])
-    say(f"Repaired: {done} statement{'s' if done != 1 else ''}." if done else f"{app} is as it should be.")
+    else:
+        for statement in answer["statements"]:
+            click.echo(plan_line(statement))
+        show_notices([*answer["limits"], *unmended])
+        if done := len(answer["statements"]):
+            say(f"Repaired: {counted(done, 'statement')}.")
+        elif not unmended:
+            say(f"{app} is as it should be.")
+    if unmended:
+        raise HowdahError(
+            "unmended",
+            f"{counted(len(unmended), 'thing')} of {app} could not be mended",
+            detail="howdah's admin may not do that on this instance.",
+            hint=f"Have a superuser of it run what `{here.command(f'repair {app} --dry-run')}` prints.",
+        )
 
 
 def show_plan(plan: dict[str, Any], output: str) -> None:

@@ -41,6 +41,11 @@ def printable(text: str, keep: str = "") -> str:
 # -- values ----------------------------------------------------------------------------------------------------
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 thing`, `2 things`."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 def size(count: int | None) -> str:
     """Bytes in a unit that a person reads, in steps of 1024 as PostgreSQL counts them."""
     if count is None:

@@ -89,6 +89,7 @@ CODES: dict[str, Category] = {
     "env_file": ENVIRONMENT,
     # howdah's own fault, or a statement that PostgreSQL refused
     "statement_failed": INTERNAL,
+    "unmended": INTERNAL,
     "internal": INTERNAL,
 }
 

@@ -64,7 +64,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class DatabaseState:
-    """A row of pg_database. `connection_limit` -2 marks a database whose DROP was interrupted."""
+    """A row of pg_database. `connection_limit` -2 marks a database whose DROP was interrupted.
+
+    `barred` says that howdah's own session lacks CONNECT there.
+    """
 
     name: str
     oid: int
@@ -73,6 +76,12 @@ class DatabaseState:
     is_template: bool
     connection_limit: int
     grants: Grants
+    barred: bool = False
+
+    @property
+    def enterable(self) -> bool:
+        """Whether howdah can look into it."""
+        return self.allow_connections and not self.barred and not self.invalid
 
     @property
     def invalid(self) -> bool:

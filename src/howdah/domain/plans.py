@@ -16,6 +16,7 @@ class Statement:
     `creates_role` and `creates_database` name what it brings into being, so that its OID can be recorded.
     `about` is the login or group that it concerns, where it concerns just one. What is beyond an admin who is no
     superuser is reported; without an `essential` one there would be no app or no wall, and a create fails.
+    `beyond` is the limit of the instance that will keep it from having an effect: it is tried, and is no drift.
     """
 
     description: str
@@ -27,6 +28,7 @@ class Statement:
     creates_database: str | None = None
     about: str | None = None
     essential: bool = False
+    beyond: str | None = None
 
     @property
     def shown(self) -> str:

@@ -112,11 +112,15 @@ class PlannedInstance:
 
 @dataclass(frozen=True)
 class RepairedApp:
-    """`limits` is what is wanted and can't be had with the server's admin, each with the server's reason."""
+    """`statements` are those that had an effect. What had none or was refused comes with the server's reason:
+
+    `limits` are those of the instance, known since it was added; `unmended` is drift that is still there.
+    """
 
     app: str
     statements: list[PlannedStatement]
     limits: list[str]
+    unmended: list[str]
     operation: str
 
 

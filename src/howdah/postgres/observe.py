@@ -156,8 +156,8 @@ def _explode(connection: Connection, acls: set[str | None]) -> dict[str | None, 
 
 
 def _database(row: TupleRow) -> DatabaseState:
-    name, oid, owner, allow_connections, is_template, connection_limit, grants = row
-    return DatabaseState(name, oid, owner, allow_connections, is_template, connection_limit, _grants(grants))
+    name, oid, owner, allow_connections, is_template, connection_limit, grants, barred = row
+    return DatabaseState(name, oid, owner, allow_connections, is_template, connection_limit, _grants(grants), barred)
 
 
 def _object(row: TupleRow, lists: dict[str | None, Grants]) -> ObjectState:
@@ -192,7 +192,7 @@ def observe_database(connector: Opener, connection: Connection, spec: DatabaseSp
     shared = observe_shared(connection, spec.role_names, [spec.name])
     state = shared.databases.get(spec.name)
     inside = None
-    if state is not None and state.allow_connections and not state.invalid:
+    if state is not None and state.enterable:
         with connector.connect(spec.name) as own:
             inside = observe_inside(own, spec.role_names, spec.owner)
     return select(spec, shared, inside)

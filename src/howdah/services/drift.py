@@ -220,11 +220,11 @@ class _Look:
         spec = one[2]
         state = shared.databases.get(spec.name)
         inside = None
-        if state is not None and state.allow_connections and not state.invalid:
+        if state is not None and state.enterable:
             with self._instance.connector.connect(spec.name) as own:
                 inside = observe_inside(own, spec.role_names, spec.owner)
         observed = select(spec, shared, inside).without(server.provider_roles)
         return self._shown(diff_database(spec, observed, server))
 
     def _shown(self, plan: Plan) -> list[PlannedStatement]:
-        return self._instance.loop.shown(plan)
+        return self._instance.loop.shown([statement for statement in plan if statement.beyond is None])

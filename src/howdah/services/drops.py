@@ -1,5 +1,7 @@
 """Drops: an app closed and kept for a while, brought back, or deleted for good."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -7,7 +9,7 @@ import structlog
 
 from howdah.domain.diff import diff_purge, diff_roles
 from howdah.domain.diff.roles import end_sessions
-from howdah.domain.errors import HowdahError
+from howdah.domain.errors import UNAVAILABLE, HowdahError
 from howdah.domain.plans import Plan
 from howdah.domain.records import AppRecord, DatabaseRecord
 from howdah.domain.views import DroppedApp, PlannedApp, PlannedStatement, PurgedApp
@@ -17,6 +19,7 @@ from howdah.postgres.connections import Connection
 from howdah.postgres.locks import app_lock
 from howdah.postgres.observe import observe_shared, observe_shared_dependents
 from howdah.services.core import Core, Instance, check_confirmed, check_present
+from howdah.services.loop import beyond_admin
 from howdah.services.operations import Operations
 from howdah.store import apps as app_store
 
@@ -55,13 +58,24 @@ class Drops:
                 with self._core.store.connect() as stored:
                     app_store.set_dropped(stored, app, keep)
                 record = self._core.app(app)
+                assert record.dropped_at is not None
+                assert record.purge_after is not None
+                self._core.wake("app.purge", 0.0)
+                failures: list[HowdahError] = []
                 for database in record.databases:
-                    self._close(instance, connection, record, database)
+                    with _each_gets_its_turn(failures):
+                        self._close(instance, connection, record, database)
                 logins = [role.name for database in record.databases for role in database.logins]
-                apply(instance.connector, connection, [end_sessions(*logins)], Recorder())
-            assert record.dropped_at is not None
-            assert record.purge_after is not None
-            self._core.wake("app.purge", 0.0)
+                with _each_gets_its_turn(failures):
+                    self._run(instance, connection, [end_sessions(*logins)])
+            if failures:
+                raise HowdahError(
+                    "statement_failed",
+                    f'app "{app}" is dropped, and could not be closed altogether',
+                    detail=f"{_said(failures)} Its deadline is {record.purge_after:%Y-%m-%d %H:%M} UTC.",
+                    hint=f"{failures[0].hint or 'See what is in the way.'} `howdah drop {app}` goes on then; "
+                    f"`howdah undrop {app}` opens it again.",
+                )
             operation.answer = {"purge_after": record.purge_after.isoformat()}
             return DroppedApp(app, _names(record), record.dropped_at, record.purge_after, str(operation.id))
 
@@ -91,10 +105,19 @@ class Drops:
             if not undropped:
                 record.check_live()
             done: list[PlannedStatement] = []
+            failures: list[HowdahError] = []
             for database in record.databases:
-                outcome = instance.loop.converge_outside(connection, app, database.spec())
-                outcome.check()
-                done += instance.loop.shown(outcome.done)
+                with _each_gets_its_turn(failures):
+                    outcome = instance.loop.converge_outside(connection, app, database.spec())
+                    done += instance.loop.shown(outcome.done)
+                    outcome.check()
+            if failures:
+                raise HowdahError(
+                    "statement_failed",
+                    f'app "{app}" is dropped no more, and could not be brought back altogether',
+                    detail=_said(failures),
+                    hint=f"{failures[0].hint or 'See what is in the way.'} `howdah repair {app}` goes on then.",
+                )
             operation.answer = {"statements": len(done)}
             return PlannedApp(app, done)
 
@@ -191,8 +214,30 @@ class Drops:
         if not _is_gone(connection, record, database):
             instance.loop.converge_outside(connection, record.name, database.spec()).check()
             return
-        plan = _close_logins(instance, connection, record, database)
-        apply(instance.connector, connection, plan, Recorder(), superuser=instance.server.superuser)
+        self._run(instance, connection, _close_logins(instance, connection, record, database))
+
+    def _run(self, instance: Instance, connection: Connection, plan: Plan) -> None:
+        """Every statement of a plan; raises HowdahError `statement_failed` where one has to be a superuser's."""
+        refused: list[tuple[str, str]] = []
+        recorder = Recorder(refused=lambda statement, why: refused.append((statement.description, why)))
+        apply(instance.connector, connection, plan, recorder, superuser=instance.server.superuser)
+        for what, why in refused:
+            raise beyond_admin(what, why)
+
+
+@contextmanager
+def _each_gets_its_turn(failures: list[HowdahError]) -> Iterator[None]:
+    """Keeps what went wrong with one for when the others are done; not that the server is down."""
+    try:
+        yield
+    except HowdahError as error:
+        if error.category is UNAVAILABLE:
+            raise
+        failures.append(error)
+
+
+def _said(failures: list[HowdahError]) -> str:
+    return " ".join(f"{each.message}{f' ({each.detail})' if each.detail else ''}." for each in failures)
 
 
 def _is_gone(connection: Connection, record: AppRecord, database: DatabaseRecord) -> bool:

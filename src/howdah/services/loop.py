@@ -25,14 +25,28 @@ _NextPlan = Callable[[Connection, str, DatabaseSpec], Plan]
 
 @dataclass(frozen=True)
 class Limit:
-    """Something that is wanted and can't be had with this server's admin, and what the server says to it."""
+    """Something that is wanted and can't be had with this server's admin, and what the server says to it.
+
+    A `known` one is a limit of the instance, said when it was added.
+    """
 
     description: str
     why: str
     essential: bool = False
+    known: bool = False
 
     def __str__(self) -> str:
         return f"could not {self.description}: {self.why}"
+
+
+def beyond_admin(what: str, why: str) -> HowdahError:
+    """The error for a statement that the server refused howdah's admin, or did not carry out."""
+    return HowdahError(
+        "statement_failed",
+        f"could not {what}",
+        detail=f"PostgreSQL said: {why}",
+        hint="howdah's admin may not do that on this instance; a superuser of it has to help.",
+    )
 
 
 @dataclass
@@ -46,12 +60,7 @@ class Convergence:
         """Raise HowdahError `statement_failed` where something is out of reach without which there is no app."""
         for limit in self.limits:
             if limit.essential:
-                raise HowdahError(
-                    "statement_failed",
-                    f"could not {limit.description}",
-                    detail=f"PostgreSQL said: {limit.why}",
-                    hint="howdah's admin may not do that on this instance; a superuser of it has to help.",
-                )
+                raise beyond_admin(limit.description, limit.why)
 
 
 @dataclass
@@ -130,7 +139,12 @@ class Loop:
             spec = _without_verifiers(spec)
         else:
             plan = next_plan(connection, app, spec)
-        outcome.limits = [Limit(s.description, tried.get(s.sql, "it came back"), s.essential) for s in plan]
+        outcome.limits = [
+            Limit(s.description, tried.get(s.sql, "it came back"), s.essential, s.beyond is not None) for s in plan
+        ]
+        # What had no effect wasn't done, whatever PostgreSQL reported.
+        left = {statement.sql for statement in plan}
+        outcome.done = [statement for statement in outcome.done if statement.sql not in left]
         if outcome.limits and self.server.superuser:
             raise HowdahError(
                 "statement_failed",

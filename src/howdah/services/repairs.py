@@ -7,7 +7,7 @@ from howdah.postgres.connections import Connection
 from howdah.postgres.locks import app_lock
 from howdah.postgres.observe import observe_shared
 from howdah.services.core import Core, Instance, check_present
-from howdah.services.loop import Convergence
+from howdah.services.loop import Convergence, Limit
 from howdah.services.operations import Operations
 from howdah.store import apps as app_store
 
@@ -32,7 +32,9 @@ class Repairs:
         return PlannedApp(app, list(dict.fromkeys(statements)))
 
     def repair(self, app: str, actor: str, *, adopt: bool = False) -> RepairedApp:
-        """Bring an app back to what is wanted; passwords stay as they are. Returns the statements that were run.
+        """Bring an app back to what is wanted; passwords stay as they are.
+
+        Returns the statements that had an effect, and what could not be mended.
 
         With `adopt`, the databases and roles that now bear the recorded names are taken for the app's, as after
         a restore by hand. What is wrong with one database is raised when the others are mended.
@@ -43,7 +45,7 @@ class Repairs:
         record = self._core.app(app)
         instance = self._core.of(record)
         done: list[PlannedStatement] = []
-        limits: list[str] = []
+        limits: list[Limit] = []
         failures: list[HowdahError] = []
         with self._operations.run("database.repair", app, actor) as operation:
             operation.audited = {"adopt": adopt}
@@ -60,11 +62,17 @@ class Repairs:
                         failures.append(error)
                         continue
                     done += instance.loop.shown(outcome.done)
-                    limits += map(str, outcome.limits)
+                    limits += outcome.limits
             if failures:
                 raise failures[0]
             operation.answer = {"statements": len(done)}
-            return RepairedApp(app, done, limits, str(operation.id))
+            return RepairedApp(
+                app,
+                done,
+                limits=list(dict.fromkeys(str(limit) for limit in limits if limit.known)),
+                unmended=list(dict.fromkeys(str(limit) for limit in limits if not limit.known)),
+                operation=str(operation.id),
+            )
 
     def _mend(
         self, instance: Instance, connection: Connection, record: AppRecord, database: DatabaseRecord
@@ -100,5 +108,9 @@ def drift(instance: Instance, connection: Connection, record: AppRecord) -> list
         except HowdahError as error:
             found.append(error.message)
             continue
-        found += [f"{s.description} [{s.database}]" if s.database and several else s.description for s in plan]
+        found += [
+            f"{s.description} [{s.database}]" if s.database and several else s.description
+            for s in plan
+            if s.beyond is None
+        ]
     return list(dict.fromkeys(found))

@@ -49,7 +49,8 @@ def diff_database(spec: DatabaseSpec, observed: ObservedDatabase, server: Server
     else:
         unseen = observed.inside is None
         inside = observed.inside or fresh_inside(server)
-    gate_open = spec.open and not unseen
+    # What nobody gets into is opened once it was seen into; what others work in isn't closed for that.
+    gate_open = spec.open and (not unseen or state.barred)
     plan += _diff_shell(spec, state, server)
     plan += diff_settings(spec, observed)
     if not state.allow_connections:
@@ -85,6 +86,7 @@ def needs_look_inside(spec: DatabaseSpec, observed: ObservedDatabase) -> bool:
     return (
         state is None
         or not state.allow_connections
+        or state.barred
         or not observed.roles.keys() >= set(spec.role_names) - set(spec.retired)
         or any(name in observed.roles for name in spec.retired)
     )

@@ -6,7 +6,13 @@ from dataclasses import replace
 
 from howdah.domain.diff.grants import Change, Wanted, change_owner, diff_grants
 from howdah.domain.diff.guard import diff_guard
-from howdah.domain.differences import GUARD, LARGE_OBJECT_DEFAULTS, SUPERUSER_WALLS, TABLE_MAINTAIN
+from howdah.domain.differences import (
+    GUARD,
+    LARGE_OBJECT_DEFAULTS,
+    PUBLIC_SCHEMA_SHUT,
+    SUPERUSER_WALLS,
+    TABLE_MAINTAIN,
+)
 from howdah.domain.observed import PUBLIC, Grant, Grants, InsideState, ObjectState
 from howdah.domain.plans import Statement
 from howdah.domain.server import Server
@@ -74,10 +80,12 @@ def fresh_inside(server: Server) -> InsideState:
 
 def diff_inside(spec: DatabaseSpec, inside: InsideState, server: Server) -> Iterator[Statement]:
     """The statements that run in the database itself, in order: owners, default privileges, privileges."""
-    yield from _diff_owners(spec, inside)
+    yield from _diff_owners(spec, inside, server)
     yield from _diff_default_privileges(spec, inside, server)
     for state in inside.objects:
-        yield from _diff_object(spec, _after_owner_change(spec, state), server)
+        beyond = _beyond(spec, state, server)
+        for statement in _diff_object(spec, _after_owner_change(spec, state), server):
+            yield replace(statement, beyond=beyond)
     if server.has(SUPERUSER_WALLS):
         wanted = {spec.owner: frozenset({"EXECUTE"}), spec.readwrite: frozenset({"EXECUTE"})}
         for state in inside.writers:
@@ -86,11 +94,18 @@ def diff_inside(spec: DatabaseSpec, inside: InsideState, server: Server) -> Iter
         yield from diff_guard(spec, inside.guard)
 
 
+def _beyond(spec: DatabaseSpec, state: ObjectState, server: Server) -> str | None:
+    """The limit that a statement about this object will meet: the schema public of whoever made the server."""
+    if (state.kind, state.identity) != ("SCHEMA", "public") or server.superuser or server.major >= 15:
+        return None
+    return None if state.owner in {server.control_role, *spec.role_names} else PUBLIC_SCHEMA_SHUT.limit
+
+
 def _belongs_to_app(spec: DatabaseSpec, role: str) -> bool:
     return role in spec.role_names
 
 
-def _diff_owners(spec: DatabaseSpec, inside: InsideState) -> Iterator[Statement]:
+def _diff_owners(spec: DatabaseSpec, inside: InsideState, server: Server) -> Iterator[Statement]:
     own_roles = {s.owner for s in inside.objects if _belongs_to_app(spec, s.owner)} | inside.strays
     for role in sorted(own_roles - {spec.owner}):
         yield Statement(
@@ -105,6 +120,7 @@ def _diff_owners(spec: DatabaseSpec, inside: InsideState) -> Iterator[Statement]
                     f"give {_named(state.kind, identity)} to {spec.owner}",
                     f"ALTER {state.kind} {identity} OWNER TO {ident(spec.owner)}",
                     database=spec.name,
+                    beyond=_beyond(spec, state, server),
                 )
 
 

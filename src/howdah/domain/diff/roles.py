@@ -32,7 +32,7 @@ def diff_roles(spec: DatabaseSpec, observed: ObservedDatabase) -> Iterator[State
             yield _create(name, login)
         elif changes := _attribute_changes(state, login):
             sql = f"ALTER ROLE {ident(name)} {' '.join(changes)}"
-            yield Statement(f"set attributes of role {name}", sql, about=name)
+            yield Statement(f"set attributes of role {name}", sql, about=name, essential=True)
 
 
 def _create(name: str, login: LoginSpec | None) -> Statement:
@@ -204,7 +204,7 @@ def diff_retired(spec: DatabaseSpec, observed: ObservedDatabase) -> Iterator[Sta
             yield end_sessions(name)
         if blocked:
             continue
-        seen_into = observed.database is not None and observed.database.allow_connections
+        seen_into = observed.database is not None and observed.database.enterable
         if spec.name in observed.dependents.get(name, ()) and seen_into:
             for description, sql in (
                 (f"give what {name} owns to {spec.owner}", f"REASSIGN OWNED BY {ident(name)} TO {ident(spec.owner)}"),

@@ -8,7 +8,7 @@ WITH sessions AS (
      WHERE backend_type = 'client backend' AND usename <> current_user
      GROUP BY datid)
 SELECT d.datname AS name, d.oid::bigint AS oid, o.rolname AS owner, pg_encoding_to_char(d.encoding) AS encoding,
-       d.datallowconn AND d.datconnlimit <> -2 AS accessible,
+       d.datallowconn AND d.datconnlimit <> -2 AND has_database_privilege(session_user, d.oid, 'CONNECT') AS accessible,
        d.datconnlimit AS connection_limit,
        d.datallowconn AND d.datconnlimit <> -2 AND EXISTS (
            SELECT FROM aclexplode(d.datacl) x WHERE x.grantee = g.oid AND x.privilege_type = 'CONNECT') AS gate_open,
@@ -24,9 +24,11 @@ SELECT coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', d.d
   FROM pg_database d WHERE d.datname = %(database)s
 
 -- name: sizes
--- Asked only of databases that let somebody in: of a half-made or half-dropped one it can fail.
+-- Asked only of databases that let somebody in: of a half-made or half-dropped one it can fail. And it is told only to
+-- whoever may connect or may read all statistics.
 SELECT datname, pg_database_size(oid) FROM pg_database
  WHERE datname = ANY (%(databases)s) AND datallowconn AND datconnlimit <> -2
+   AND (has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE'))
 
 -- name: logins
 SELECT r.rolname AS login, r.rolsuper, r.rolcreatedb, r.rolcreaterole, r.rolreplication, r.rolbypassrls,

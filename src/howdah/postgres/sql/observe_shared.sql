@@ -44,7 +44,8 @@ SELECT d.datname, d.oid, o.rolname AS owner, d.datallowconn, d.datistemplate, d.
        (SELECT coalesce(json_agg(json_build_array(coalesce(ge.rolname, ''), x.privilege_type, gr.rolname, x.is_grantable)), '[]')
           FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x
           LEFT JOIN pg_roles ge ON ge.oid = x.grantee
-          LEFT JOIN pg_roles gr ON gr.oid = x.grantor) AS grants
+          LEFT JOIN pg_roles gr ON gr.oid = x.grantor) AS grants,
+       NOT has_database_privilege(session_user, d.oid, 'CONNECT') AS barred
   FROM pg_database d
   JOIN pg_roles o ON o.oid = d.datdba
  WHERE d.datname = ANY (%(databases)s)
