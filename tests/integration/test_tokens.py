@@ -195,6 +195,39 @@ def test_a_flood_leaves_few_events(tokens: Tokens, platform: Platform, monkeypat
     for at in range(300):
         refused(tokens, None, f"198.51.{at // 200}.{at % 200}")
     assert len(events(platform, result="refused")) - before <= 100
+    # And every single one is counted.
+    tokens.settle_refusals()
+    assert len(events(platform, result="refused")) - before <= 100
+    monkeypatch.setattr(refusals.time, "monotonic", lambda: later + refusals.EVENT_WINDOW_S + 1)
+    tokens.settle_refusals()
+    assert told(events(platform, result="refused")[before:]) == 300
+
+
+def told(recorded: list[dict[str, object]]) -> int:
+    """How many refusals these events tell of."""
+    count = 0
+    for event in recorded:
+        detail = event["detail"]
+        assert isinstance(detail, dict)
+        count += detail["not_recorded"] if "not_recorded" in detail else 1 + detail["not_recorded_before"]
+    return count
+
+
+def test_all_that_a_token_was_refused_is_on_the_trail(tokens: Tokens, platform: Platform) -> None:
+    nosy = Caller("token:nosy", READ, True, "192.0.2.9")
+    for permission in (Permission.LOGIN_PASSWORD, Permission.APP_DROP, Permission.LOGIN_PASSWORD):
+        for app in ("some", "others", "some"):
+            with pytest.raises(HowdahError):
+                tokens.authorize(nosy, permission, app, f"POST /api/v1/apps/{app}/password")
+    recorded = events(platform, actor="token:nosy")
+    assert [(event["action"], event["object"]) for event in recorded] == [
+        ("login.password", "some"),
+        ("login.password", "others"),
+        ("database.drop", "some"),
+        ("database.drop", "others"),
+    ]
+    tokens.close()
+    assert told(events(platform, actor="token:nosy")) == 9
 
 
 def test_a_scope_that_is_too_small(tokens: Tokens, platform: Platform) -> None:

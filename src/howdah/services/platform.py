@@ -114,6 +114,7 @@ class Platform:
             Job("app.resume", "finish apps that are half-made", 10, self._making.resume),
             Job("app.rename", "finish renames that were cut short", 10, self.renames.resume),
             Job("app.purge", "delete dropped apps past their deadline", 3600, self.drops.purge_due),
+            Job("refusal.settle", "put counts of refusals on the audit trail", 10, self.tokens.settle_refusals),
             Job("activity.sample", "note who is active", 10, self.activity.sample),
             Job("size.refresh", "look at the sizes of databases", 10, self._sizes.refresh),
             Job(
@@ -124,6 +125,7 @@ class Platform:
     def close(self) -> None:
         """Close howdah's connections; the server and its apps go on."""
         self.schedule.close()
+        self.tokens.close()
         for instance in self._core.instances.values():
             instance.close()
         self.store.close()

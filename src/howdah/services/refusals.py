@@ -4,6 +4,7 @@ import ipaddress
 import math
 import threading
 import time
+from dataclasses import dataclass, replace
 
 import psycopg
 import structlog
@@ -21,6 +22,7 @@ EVENT_WINDOW_S = 10.0
 _EVENTS_ALTOGETHER = 100
 _KEYS = 10_000
 _LONGEST_OBJECT = 200
+_ANYTHING = "*"
 
 _log = structlog.get_logger(__name__)
 
@@ -31,9 +33,9 @@ class Refusals:
     def __init__(self, store: Store):
         self._store = store
         self._guard = threading.Lock()
-        self._failures = Throttle(FAILURES, FAILURES_WINDOW_S, _KEYS)
-        self._events = Throttle(1, EVENT_WINDOW_S, _KEYS)
-        self._altogether = Throttle(_EVENTS_ALTOGETHER, EVENT_WINDOW_S, 1)
+        self._failures: Throttle[str] = Throttle(FAILURES, FAILURES_WINDOW_S, _KEYS)
+        self._events: Throttle[_Refusal] = Throttle(1, EVENT_WINDOW_S, _KEYS)
+        self._altogether: Throttle[str] = Throttle(_EVENTS_ALTOGETHER, EVENT_WINDOW_S, 1)
 
     def failed(self, address: str) -> None:
         """A token from `address` was no good."""
@@ -46,31 +48,67 @@ class Refusals:
             return math.ceil(self._failures.wait(_client(address), time.monotonic()))
 
     def record(self, error: HowdahError, *, address: str, actor: str, action: str, object: str) -> None:
-        """Put a refusal on the audit trail, unless the same one is there from the last seconds.
+        """Put a refusal on the audit trail; equal ones within some seconds are counted instead.
 
-        A trail that can't be written to doesn't change the refusal: it is logged.
+        Of a stranger, whatever was asked for is equal. A trail that can't be written to doesn't change the refusal:
+        it is logged.
         """
         now = time.monotonic()
+        stranger = actor == address
+        shown = _readable(object)
+        refusal = _Refusal(error.code, _client(address), actor, action, _ANYTHING if stranger else shown)
         with self._guard:
-            dropped = self._events.take(f"{_client(address)} {actor} {error.code}", now)
-            # Strangers together have a limit as well; what a token of ours did is never crowded out by them.
-            stranger = actor == address
-            if dropped is None or (stranger and self._altogether.take("", now) is None):
+            dropped = self._events.take(refusal, now)
+            if dropped is None:
                 return
-        detail = {"reason": error.code, "address": address, "not_recorded_before": dropped}
+            # Strangers together have a limit as well; what a token of ours did is never crowded out by them.
+            if stranger and self._altogether.take(_ANYTHING, now) is None:
+                return
+        self._add(replace(refusal, object=shown), {"address": address, "not_recorded_before": dropped})
+
+    def settle(self) -> None:
+        """Put the counts on the trail of which no event tells yet; called now and then, and at the end."""
+        self._settle(time.monotonic())
+
+    def close(self) -> None:
+        """The same for all that was counted."""
+        self._settle(time.monotonic() + EVENT_WINDOW_S)
+
+    def _settle(self, now: float) -> None:
+        with self._guard:
+            left_out = self._events.left_out(now)
+            strangers = sum(self._altogether.left_out(now).values())
+        for refusal, count in left_out.items():
+            self._add(refusal, {"address": refusal.client, "not_recorded": count})
+        if strangers:
+            several = _Refusal("too_many_failures", "several", "several", "token.use", _ANYTHING)
+            self._add(several, {"not_recorded": strangers})
+
+    def _add(self, refusal: "_Refusal", detail: dict[str, object]) -> None:
         try:
             with self._store.connect_audit() as connection:
                 audit.add_event(
                     connection,
-                    actor=actor,
-                    action=action,
-                    object=_readable(object),
+                    actor=refusal.actor,
+                    action=refusal.action,
+                    object=refusal.object,
                     phase="finished",
                     result="refused",
-                    detail=detail,
+                    detail={"reason": refusal.reason, **detail},
                 )
         except psycopg.Error as failure:
-            _log.warning("refusal not recorded", action=action, why=type(failure).__name__)
+            _log.warning("refusal not recorded", action=refusal.action, why=type(failure).__name__)
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """What makes two refusals equal."""
+
+    reason: str
+    client: str
+    actor: str
+    action: str
+    object: str
 
 
 def _client(address: str) -> str:

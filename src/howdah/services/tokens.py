@@ -149,6 +149,14 @@ class Tokens:
         self._note(error, caller, permission, object)
         return error
 
+    def settle_refusals(self) -> None:
+        """Put counts of refusals on the audit trail that no event tells of."""
+        self._refusals.settle()
+
+    def close(self) -> None:
+        """The same for all; at the end."""
+        self._refusals.close()
+
     def _note(self, error: HowdahError, caller: Caller, permission: Permission, object: str) -> None:
         # The trail says why it was refused, the answer doesn't.
         reason = HowdahError("scope_too_small", error.message)
