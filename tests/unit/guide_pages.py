@@ -27,6 +27,7 @@ class Door:
         }
         self._instance |= {"version_num": 150009, "max_connections": 200}
         self._limits = (30, 10, 100)
+        self._lacking: list[str] = []
         self._extensions = ["plpgsql"]
         self._others: list[tuple[str, str]] = []
         for name, value in more.items():
@@ -37,7 +38,7 @@ class Door:
 
     def get(self, path: str) -> Any:
         if path == f"/instances/{self._instance['name']}":
-            return self._instance
+            return {**self._instance, "limits": [{"limit": limit, "remedy": "Do it."} for limit in self._lacking]}
         if path == "/apps/myapp/tables":
             row = {"kind": "table", "size_bytes": 8192, "owner": "myapp_owner"}
             return [{"schema": s, "table": t, "rows_estimate": n, **row} for s, t, n in self._tables]

@@ -14,11 +14,24 @@ from howdah.cli import main
 from howdah.cli.guide import facts_of
 from howdah.cli.guide_html import as_html
 from howdah.cli.here import Here
-from howdah.cli.markdown import anchor
+from howdah.cli.markdown import anchor, escaped
+from howdah.domain.differences import PASSWORDS_SEEN, PUBLIC_SCHEMA_SHUT, SUPERUSER_WALLS
 from howdah.domain.errors import HowdahError
 from tests.unit.guide_pages import Door, Read, cells, page
 
 ROOT = Path(howdah.__file__).parent
+
+
+def test_what_a_server_lacks_is_said_where_it_matters() -> None:
+    limits = [each.limit or "" for each in (PUBLIC_SCHEMA_SHUT, SUPERUSER_WALLS, PASSWORDS_SEEN)]
+    text = page(kind="adopted", name="reports", lacking=limits)
+    reading = text.split("## The read-only login")[1].split("## ")[0]
+    assert f"- {escaped(limits[0])}\n- {escaped(limits[1])}\n" in reading
+    assert escaped(limits[2]) not in reading
+    assert escaped(limits[2]) in text.split("## Limits")[1].split("## ")[0]
+    assert "Do it." not in text
+    assert "exceptions" not in page(kind="adopted")
+    assert "can't be had" not in page(kind="adopted")
 
 
 def test_nothing_is_left_to_fill_in() -> None:
@@ -33,7 +46,7 @@ def test_it_says_where_the_app_is() -> None:
     text = page(host="db.example.com", tls=True)
     assert "| host | `db.example.com` |" in text
     assert "| server | PostgreSQL 15.9, instance `home` |" in text
-    assert "programs of PostgreSQL 15\nor newer" in text
+    assert "programs of PostgreSQL 15,\nthe server's own release" in text
     assert "DATABASE_URL=postgresql://myapp_user:PASSWORD@db.example.com:5433/myapp_db\n" in text
 
 

@@ -17,6 +17,7 @@ from howdah.cli.markdown import code, contents, escaped, fenced, table
 from howdah.cli.place import Place
 from howdah.cli.render import Column
 from howdah.cli.snippets import SNIPPETS
+from howdah.domain.differences import GUARD, PUBLIC_SCHEMA_SHUT, SUPERUSER_WALLS
 
 _FOLDER = Path(__file__).with_name("guide")
 _LANGUAGES = {".mjs": "js", ".py": "python", ".sql": "sql"}
@@ -25,6 +26,9 @@ _SNIPPETS = {"db.mjs": "node-pg", "db.py": "psycopg"}
 _SPARE = 2
 # More tables than a page is read for; `howdah tables` has them all.
 _MOST_TABLES = 100
+
+# What a read-only login may do on servers that don't have these.
+_HOLES = {each.limit for each in (PUBLIC_SCHEMA_SHUT, SUPERUSER_WALLS, GUARD)}
 
 _PART = re.compile(r"<!-- if (\w+) -->\n(.*?)<!-- end -->\n", re.DOTALL)
 _FENCE = re.compile(r"(^```.*?^```\n)", re.MULTILINE | re.DOTALL)
@@ -79,6 +83,8 @@ def _conditions(facts: Facts) -> dict[str, bool]:
         "others": bool(facts.others),
         "tested": any(way.purpose == "test" for way in facts.others),
         "untested": not any(way.purpose == "test" for way in facts.others),
+        "holed": bool(_holes(facts)),
+        "short": bool(_shortcomings(facts)),
         "limited": owner.limit >= 0,
         "unlimited": owner.limit < 0,
     }
@@ -119,6 +125,8 @@ def _blocks(facts: Facts) -> dict[str, str]:
         "others": _others(facts.others),
         "tables": _tables(facts.tables),
         "pools": _pools(facts.connections),
+        "holes": "\n".join(f"- {escaped(each)}" for each in _holes(facts)),
+        "shortcomings": "; ".join(map(escaped, _shortcomings(facts))) + ".",
         "extensions": _extensions(facts.info["extensions"]),
         **{f"code:{name}": fenced(_LANGUAGES[Path(name).suffix], text) for name, text in (own | lent).items()},
     }
@@ -201,6 +209,15 @@ def _pools(connections: int) -> str:
         return str(left // processes) if left >= processes else "too many"
 
     return table(columns, [[str(n), share(n), share(2 * n)] for n in (1, 2, 4, 8)])
+
+
+def _holes(facts: Facts) -> list[str]:
+    """What the page says a read-only login can't do, and there it can."""
+    return [each["limit"] for each in facts.instance["limits"] if each["limit"] in _HOLES]
+
+
+def _shortcomings(facts: Facts) -> list[str]:
+    return [each["limit"] for each in facts.instance["limits"] if each["limit"] not in _HOLES]
 
 
 def _extensions(extensions: list[dict[str, Any]]) -> str:

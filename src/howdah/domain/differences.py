@@ -131,6 +131,9 @@ DIFFERENCES = (
     *(SESSION_COUNTS, SET_ROLE_HONOURED, SUPERUSER_WALLS, GUARD, SILENT_PASSWORDS, PASSWORDS_SEEN, COUNTED_AT_EXIT),
 )
 
+# What can be said of any server, without a name of anything on it.
+GENERAL_LIMITS = frozenset(each.limit for each in DIFFERENCES if each.limit)
+
 
 def limits(server: Server) -> list[tuple[str, str | None]]:
     """What can't be had on `server`, each with what an admin can do about it."""

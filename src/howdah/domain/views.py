@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from howdah.domain.differences import GENERAL_LIMITS
 from howdah.domain.specs import Access, Purpose
 
 
@@ -330,7 +331,10 @@ class InstanceInfo(InstanceSummary):
     notices: list[str]
 
     def for_an_app(self) -> "InstanceInfo":
-        """What someone with a token of one app may know: nothing of the machine's files, nor of the other apps."""
+        """What someone with a token of one app may know: nothing of the machine's files, nor of the other apps.
+
+        Limits that are the release's or the admin's hold for the app; others can name databases.
+        """
         return replace(
             self,
             admin=None,
@@ -342,7 +346,7 @@ class InstanceInfo(InstanceSummary):
             connections=None,
             apps=None,
             capabilities=None,
-            limits=[],
+            limits=[LimitView(each.limit, None) for each in self.limits if each.limit in GENERAL_LIMITS],
             notices=[],
         )
 
