@@ -44,6 +44,43 @@ def measure(place: Place, rounds: int) -> dict[str, Timing]:
     )
 
 
+def measure_claims(place: Place, prepared: int, rounds: int) -> dict[str, Timing]:
+    """From a pool of so many, which is full whenever one begins, beside the script that makes all of it."""
+    numbers = itertools.count(1)
+
+    def script() -> float:
+        sql, url = write_script(place, f"sql{next(numbers)}")
+        place.wait_until_prepared(prepared)
+        began = time.perf_counter()
+        run_script(place, sql)
+        log_in(url)
+        return time.perf_counter() - began
+
+    def claim(connect: bool) -> float:
+        place.wait_until_prepared(prepared)
+        began = time.perf_counter()
+        url = place.ask("POST", "/apps", {"app": f"claimed{next(numbers)}"})["logins"][0]["url"]
+        if connect:
+            log_in(url)
+        return time.perf_counter() - began
+
+    def command() -> float:
+        place.wait_until_prepared(prepared)
+        began = time.perf_counter()
+        place.run("create", f"cli{next(numbers)}")
+        return time.perf_counter() - began
+
+    return take_turns(
+        {
+            "psql script, then a connection": script,
+            "API, then a connection": lambda: claim(True),
+            "API": lambda: claim(False),
+            "howdah create": command,
+        },
+        rounds,
+    )
+
+
 def measure_slow(place: Place, name: str, contender: Contender) -> dict[str, Timing]:
     """What takes many seconds, beside the script."""
     numbers = itertools.count(1)

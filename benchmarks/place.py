@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from howdah.domain.home import Home
 
 HOWDAH = str(Path(sys.executable).parent / "howdah")
 
@@ -67,6 +70,18 @@ class Place:
         connection.close()
         return answer.status, read
 
+    def wait_until_prepared(self, count: int) -> None:
+        """Until the pool is full: no create finds it empty, and nothing is measured while it is filled."""
+        with psycopg.connect(self.conninfo("howdah"), autocommit=True) as connection:
+            for _ in range(600):
+                rows = connection.execute("SELECT name FROM howdah.apps WHERE prepared IS NOT NULL").fetchall()
+                # An entry is named in the log when it is ready.
+                log = Home(self.home).control_log.read_text()
+                if len(rows) == count and all(name in log for (name,) in rows):
+                    return
+                time.sleep(0.05)
+        raise RuntimeError("the pool isn't filled")
+
     def durable(self, on: bool) -> None:
         """Whether the server waits for the disk: always while something is measured, never while apps are made."""
         with psycopg.connect(self.conninfo(), autocommit=True) as connection:
@@ -87,18 +102,27 @@ def log_in(url: str) -> None:
 @contextmanager
 def running(*options: str) -> Iterator[Place]:
     """A howdah that is up, and down and gone afterwards."""
+    with new_home() as home:
+        place = Place(home, free_port())
+        try:
+            place.run("up", "--port", str(place.port), *options)
+            yield place
+        finally:
+            subprocess.run([HOWDAH, "down"], env=place.environment, check=False, capture_output=True)
+
+
+@contextmanager
+def new_home() -> Iterator[Path]:
+    """A folder for a howdah, gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="howdah-bench-"))
     folder.chmod(0o711)  # the service user passes through
-    place = Place(folder / "home", _free_port())
     try:
-        place.run("up", "--port", str(place.port), *options)
-        yield place
+        yield folder / "home"
     finally:
-        subprocess.run([HOWDAH, "down"], env=place.environment, check=False, capture_output=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     for _ in range(200):
         port = random.randint(10_000, 30_000)
         with socket.socket() as probe:

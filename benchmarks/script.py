@@ -29,7 +29,7 @@ def write_script(place: Place, app: str) -> tuple[str, str]:
     minted = {name: passwords.mint() for name in names}
     with psycopg.connect(place.conninfo(), autocommit=True) as connection:
         server = observe_server(connection)
-        verifiers = {name: verifier(connection, password) for name, password in minted.items()}
+        verifiers = {name: verifier(connection, name, password) for name, password in minted.items()}
     lines = ["\\set ON_ERROR_STOP on"]
     where = "postgres"
     for batch in batches(diff_database(database.spec(verifiers=verifiers), _NOTHING, server)):
