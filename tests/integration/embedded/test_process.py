@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -21,18 +20,7 @@ import pytest
 
 from howdah.daemon.door import ask
 from howdah.domain.home import Home
-
-
-def free_port() -> int:
-    """A port nobody listens on, below the range of outgoing connections."""
-    for port in range(25000 + os.getpid() % 5000, 32000):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free port")
+from tests.support import free_port
 
 
 @dataclass
