@@ -1,5 +1,6 @@
 """`howdah instance`: a server that something else runs, through the command line; its admin is no superuser."""
 
+import json
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -134,15 +135,20 @@ def test_drift_there_is_mended_and_what_cannot_be_is_said(adopted: Adopted) -> N
         root.execute("GRANT CONNECT ON DATABASE adrift_db TO PUBLIC")
         root.execute("ALTER ROLE adrift_readonly SUPERUSER")
     assert any("PUBLIC" in each for each in howdah.json("info", "adrift")["drift"])
-    answer = howdah.json("repair", "adrift")
+    done = howdah.run("repair", "adrift", "-o", "json", check=False)
+    assert (done.returncode, "1 thing of adrift could not be mended" in done.stderr) == (1, True)
+    answer = json.loads(done.stdout)
     assert any("REVOKE CONNECT" in each["sql"] for each in answer["statements"])
-    (limit,) = answer["limits"]
-    assert "set attributes of role adrift_readonly" in limit
+    (unmended,) = answer["unmended"]
+    assert "set attributes of role adrift_readonly" in unmended
+    done = howdah.run("repair", "adrift", check=False)
+    assert (done.returncode, "as it should be" in done.stderr, "Repaired" in done.stderr) == (1, False, False)
+    assert unmended in done.stderr
     with adopted.server.as_superuser() as root:
         granted = root.execute("SELECT has_database_privilege('public', 'adrift_db', 'CONNECT')").fetchone()
         root.execute("ALTER ROLE adrift_readonly NOSUPERUSER")
     assert granted == (False,)
-    assert howdah.json("repair", "adrift")["limits"] == []
+    assert howdah.json("repair", "adrift")["unmended"] == []
 
 
 def test_a_server_that_is_away(adopted: Adopted) -> None:
@@ -239,9 +245,14 @@ def test_an_admin_that_may_too_little(adopted: Adopted) -> None:
 def test_a_control_role_that_is_somebody_elses(adopted: Adopted) -> None:
     with adopted.server.as_superuser() as root:
         root.execute("CREATE ROLE taken LOGIN")
-    code, text = adopted.add("reports", adopted.server.conninfo, "--replace", "--control-role", "taken", check=False)
+    code, text = adopted.add("new", adopted.server.conninfo, "--dry-run", "--control-role", "taken", check=False)
     assert code == 4
     assert "is no control role" in text
+    # Another one could do nothing for the apps that are there.
+    adopted.create("loyal")
+    code, text = adopted.add("reports", adopted.server.conninfo, "--replace", "--control-role", "taken", check=False)
+    assert code == 4
+    assert 'are those of its control role "howdah"' in text
     assert adopted.howdah.json("instance", "show", "reports")["control_role"] == "howdah"
 
 
@@ -253,6 +264,8 @@ def test_a_new_password_of_the_admin(adopted: Adopted) -> None:
         root.execute("ALTER ROLE boss PASSWORD 'another-long-password:with\\odd''characters'")
     states = {each["app"]: each["state"] for each in adopted.howdah.json("list")}
     assert states["rotated"] == "unreachable"
+    done = adopted.howdah.run("info", "rotated", check=False)
+    assert "howdah instance add reports CONNINFO --replace" in done.stderr
     adopted.add("reports", adopted.server.conninfo, "--replace")
     states = {each["app"]: each["state"] for each in adopted.howdah.json("list")}
     assert states["rotated"] == "ready"

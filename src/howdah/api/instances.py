@@ -31,7 +31,7 @@ class NewInstance(BaseModel):
         examples=["postgresql://admin@localhost:5433/postgres"],
     )
     password: Password | None = Field(None, description="The admin's password; kept in a file of howdah's own")
-    control_role: RoleName = "howdah"
+    control_role: RoleName | None = Field(None, description="howdah, or the one on record")
 
 
 class AddInstance(NewInstance):

@@ -50,7 +50,7 @@ def instance() -> None:
 @click.option("--no-password", is_flag=True, help="The server asks the admin for none.")
 @click.option("--public-host", metavar="HOST", help="The host that apps' URLs name.  [default: CONNINFO's]")
 @click.option("--public-port", type=click.IntRange(1, 65535), metavar="PORT", help="The port that they name.")
-@click.option("--control-role", default="howdah", show_default=True, metavar="ROLE", help="Owns what howdah makes.")
+@click.option("--control-role", metavar="ROLE", help="Owns what howdah makes.  [default: howdah, or as it was]")
 @click.option("--replace", is_flag=True, help="Give an instance on record a new address or password.")
 @click.option("--dry-run", is_flag=True, help="Try the way in, print what would run there, and change nothing.")
 @output_option("table", "json")
@@ -97,7 +97,11 @@ def _password(file: IO[str] | None, conninfo: str) -> str:
     if file is not None:
         text = file.read(10_000).rstrip("\n")
         if not text:
-            raise HowdahError("invalid_input", "there is no password in that file")
+            raise HowdahError(
+                "invalid_input",
+                "there is no password in that file",
+                hint="Its first line is the password. Where the server asks for none, say --no-password.",
+            )
         return text
     if not sys.stdin.isatty():
         raise HowdahError(
@@ -181,9 +185,16 @@ def show(here: Here, name: str, output: str) -> None:
 
 def _admin(info: dict[str, Any]) -> str:
     able = info["capabilities"]
-    kind = "" if able is None else ", a superuser" if able["superuser"] else ", with CREATEROLE and CREATEDB"
+    kind = "" if able is None else f", {_kind(able)}"
     acting = f" acting as {info['control_role']}" if info["control_role"] != info["admin"] else ""
     return f"{info['admin']}{kind}{acting}"
+
+
+def _kind(able: dict[str, Any]) -> str:
+    if able["superuser"]:
+        return "a superuser"
+    may = [word for word, it in (("CREATEROLE", "create_role"), ("CREATEDB", "create_db")) if able[it]]
+    return f"with {' and '.join(may)}" if may else "with neither CREATEROLE nor CREATEDB"
 
 
 def _show_limits(info: dict[str, Any]) -> None:

@@ -54,6 +54,7 @@ CODES: dict[str, Category] = {
     "identity_changed": CONFLICT,
     "database_invalid": CONFLICT,
     "database_missing": CONFLICT,
+    "database_closed": CONFLICT,
     "busy": CONFLICT,
     "already_running": CONFLICT,
     "settings_differ": CONFLICT,

@@ -53,9 +53,18 @@ SECURITY_RELEASES = (
         first_fixed={14: 23, 15: 18, 16: 14, 17: 10, 18: 4},
         last_lacking={},
     ),
+    # The last one that 13 got.
+    SecurityRelease(
+        day=date(2025, 11, 13),
+        fixes="2 CVEs",
+        source="PostgreSQL's announcement of 18.1, 17.7, 16.11, 15.15, 14.20 and 13.23",
+        first_fixed={13: 23, 14: 20, 15: 15, 16: 11, 17: 7, 18: 1},
+        last_lacking={},
+    ),
 )
 
-END_OF_LIFE = {14: date(2026, 11, 12)}
+# PostgreSQL's versioning policy.
+END_OF_LIFE = {13: date(2025, 11, 13), 14: date(2026, 11, 12), 15: date(2027, 11, 11)}
 
 
 def notice(version: ServerVersion, today: date | None = None, *, own: bool = True) -> str | None:

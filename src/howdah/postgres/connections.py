@@ -36,12 +36,14 @@ class Connector:
     `maintenance` is the database where advisory locks are taken and shared objects are changed. `role` is the
     control role that the admin's login acts as, where that isn't the login itself: what is made then belongs
     to it, whichever login an admin has next year. `application_name` tells this howdah's sessions from another's.
+    `instance` is what an adopted server is called in errors; None stands for howdah's own.
     """
 
     conninfo: str
     maintenance: str = "postgres"
     role: str | None = None
     application_name: str = APPLICATION_NAME
+    instance: str | None = None
     _visits: Counter[str] = field(default_factory=Counter, compare=False, repr=False)
 
     def conninfo_for(self, database: str | None = None, **overrides: Any) -> str:
@@ -68,22 +70,32 @@ class Connector:
     @contextmanager
     def connect_as_login(self) -> Iterator[Connection]:
         """A connection to the maintenance database as the admin's login, for what the control role can't do."""
-        with open_connection(self.conninfo_for()) as connection:
+        with self._open(None) as connection, self.losing(connection):
             yield connection
 
     @contextmanager
     def connect(self, database: str | None = None) -> Iterator[Connection]:
         """A new connection in autocommit mode, closed at the end.
 
-        Raises HowdahError `server_down` where the server doesn't answer, and `instance_unsuitable` where the login
-        can't act as the control role.
+        Raises HowdahError `server_down` where the server doesn't answer, `database_closed` where it doesn't let
+        howdah in, and `instance_unsuitable` where the login can't act as the control role.
         """
-        with self.open(database) as connection:
+        with self.open(database) as connection, self.losing(connection):
             yield connection
+
+    @contextmanager
+    def losing(self, connection: Connection) -> Iterator[None]:
+        """Raises HowdahError `server_down` where `connection` breaks in the block."""
+        try:
+            yield
+        except psycopg.OperationalError as error:
+            if not connection.broken:
+                raise
+            raise self._down(error) from None
 
     def open(self, database: str | None = None) -> Connection:
         """The same for the caller to close."""
-        connection = open_connection(self.conninfo_for(database))
+        connection = self._open(database)
         self._visits[database or self.maintenance] += 1
         try:
             self._become_control_role(connection)
@@ -92,6 +104,40 @@ class Connector:
             raise
         return connection
 
+    def _open(self, database: str | None) -> Connection:
+        try:
+            return open_connection(self.conninfo_for(database))
+        except HowdahError as error:
+            # A server that is down names no database; one that keeps us out of this one does, in any language.
+            if database is not None and database != self.maintenance and database in (error.detail or ""):
+                raise self._shut(database, error) from None
+            raise self.named(error) from None
+
+    def _shut(self, database: str, error: HowdahError) -> HowdahError:
+        who = sql.Identifier(self.role or self.login or "").as_string()
+        where = sql.Identifier(database).as_string()
+        return HowdahError(
+            "database_closed",
+            f'howdah can\'t get into database "{database}"',
+            detail=error.detail,
+            hint=f"Where it lacks the right to: GRANT CONNECT ON DATABASE {where} TO {who}.",
+        )
+
+    def _down(self, error: psycopg.OperationalError) -> HowdahError:
+        return self.named(_down(error))
+
+    def named(self, error: HowdahError) -> HowdahError:
+        """The error for a server that is down, with the instance's name; any other as it is."""
+        if self.instance is None or error.code != "server_down":
+            return error
+        return HowdahError(
+            "server_down",
+            f'instance "{self.instance}" can\'t be reached',
+            detail=error.detail,
+            hint="Its server is not howdah's own. Nothing is lost: try again. Where its admin's password or its "
+            f"address changed, tell howdah: `howdah instance add {self.instance} CONNINFO --replace`.",
+        )
+
     def _become_control_role(self, connection: Connection) -> None:
         if self.role is None:
             return
@@ -99,7 +145,7 @@ class Connector:
             # Not as a startup option: some minor releases ignore a role that is set there.
             connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(self.role)))
         except psycopg.OperationalError as error:
-            raise _down(error) from None
+            raise self._down(error) from None
         except psycopg.Error as error:
             raise HowdahError(
                 "instance_unsuitable",

@@ -6,6 +6,7 @@ import psycopg
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.plans import Plan, Statement
+from howdah.domain.server import Server
 from howdah.domain.sql import ident
 from howdah.postgres.connections import Connection
 from howdah.postgres.queries import load
@@ -65,6 +66,19 @@ def probe_login(connection: Connection) -> Login:
     return Login(*row)
 
 
+def check_maker(connection: Connection, server: Server) -> None:
+    """Raise HowdahError `instance_unsuitable` unless the control role may make roles and databases."""
+    if server.superuser:
+        return
+    row = connection.execute(_SQL["maker"]).fetchone()
+    lacking = [word for word, has in zip(("CREATEROLE", "CREATEDB"), row or (), strict=True) if not has]
+    if lacking:
+        raise _unsuitable(
+            f'the control role "{server.control_role}" lacks {" and ".join(lacking)}',
+            f"Have a superuser of the instance run: ALTER ROLE {ident(server.control_role)} {' '.join(lacking)}.",
+        )
+
+
 def probe_offers(connection: Connection) -> Offers:
     extensions = connection.execute(_SQL["extensions"]).fetchall()
     return Offers(
@@ -93,7 +107,8 @@ def _one(connection: Connection, query: str) -> object:
 def plan_control_role(connection: Connection, login: Login, role: str) -> Plan:
     """The statements after which `login` can act as the control role; none where it can already.
 
-    Raises HowdahError `name_in_use` for a role of that name that is something else.
+    Raises HowdahError `name_in_use` for a role of that name that is something else, and `instance_unsuitable` where
+    ordinary roles would become superusers by it.
     """
     kind = "SUPERUSER" if login.superuser else "CREATEROLE CREATEDB"
     plan: Plan = []
@@ -109,6 +124,8 @@ def plan_control_role(connection: Connection, login: Login, role: str) -> Plan:
                 detail="A control role can't log in, and creates roles and databases.",
                 hint="Choose another with --control-role.",
             )
+        if login.superuser and (members := _ordinary_members(connection, role)):
+            raise _would_be_superusers(role, members)
         if login.superuser and not superuser:
             plan.append(Statement(f"make {role} a superuser", f"ALTER ROLE {ident(role)} SUPERUSER"))
     if not login.superuser:
@@ -119,6 +136,22 @@ def plan_control_role(connection: Connection, login: Login, role: str) -> Plan:
                 Statement(f"let {login.name} act as {role}", f"GRANT {ident(role)} TO {ident(login.name)}{options}")
             )
     return plan
+
+
+def _ordinary_members(connection: Connection, role: str) -> list[str]:
+    return [row[0] for row in connection.execute(_SQL["ordinary_members"], {"role": role}).fetchall()]
+
+
+def _would_be_superusers(role: str, members: list[str]) -> HowdahError:
+    named = ", ".join(f'"{member}"' for member in members)
+    taken = ", ".join(map(ident, members))
+    return HowdahError(
+        "instance_unsuitable",
+        f"the control role \"{role}\" can't be a superuser's",
+        detail=f"Whoever is a member of it would be as good as a superuser, and {named} isn't one.",
+        hint=f"Take it away first: REVOKE {ident(role)} FROM {taken} CASCADE. "
+        "Or go on with an admin who is no superuser.",
+    )
 
 
 def _member(connection: Connection, query: str, role: str) -> bool:

@@ -79,7 +79,8 @@ class Instance:
         with self._slots:
             connection = self._kept() or self._opened()
             try:
-                yield connection
+                with self.connector.losing(connection):
+                    yield connection
             finally:
                 self._keep(connection)
 
@@ -91,7 +92,7 @@ class Instance:
             if self._failed_at is None:
                 _log.warning("instance unreachable", instance=self.name, **error.as_dict())
             self._failed_at = time.monotonic()
-            raise self._named(error) from None
+            raise
         if self._failed_at is not None:
             _log.info("instance answers again", instance=self.name)
         self._failed_at = None
@@ -141,21 +142,11 @@ class Instance:
         if known is None or replace(known, template=seen.template) != seen or not known.has(PUBLIC_SCHEMA_SHUT):
             self._server = choose_template(self.connector, seen)
 
-    def _named(self, error: HowdahError) -> HowdahError:
-        if self.kind == "embedded" or error.code != "server_down":
-            return error
-        return HowdahError(
-            "server_down",
-            f'instance "{self.name}" can\'t be reached',
-            detail=error.detail,
-            hint=f"Its server is not howdah's own. Nothing is lost: try again; `howdah instance show {self.name}`.",
-        )
-
     @property
     def server(self) -> Server:
         """What the server is like, as the last session saw it. Raises HowdahError `server_down` before the first."""
         if self._server is None:
-            raise self._named(HowdahError("server_down", "PostgreSQL can't be reached"))
+            raise self.connector.named(HowdahError("server_down", "PostgreSQL can't be reached"))
         return self._server
 
     @property

@@ -29,6 +29,7 @@ from howdah.services.operations import Operations
 from howdah.store import instances as instance_store
 from howdah.store.instances import AdoptedRecord
 
+CONTROL_ROLE = "howdah"
 NAME_RULE = (
     "An instance's name begins with a letter and has lower-case letters, digits, hyphens and underscores, "
     f"at most 40; {HOME_INSTANCE} is howdah's own."
@@ -60,8 +61,11 @@ class Instances:
             if file not in kept:
                 file.unlink(missing_ok=True)
 
-    def plan_add(self, name: str, conninfo: str, password: str | None, control_role: str) -> PlannedInstance:
+    def plan_add(
+        self, name: str, conninfo: str, password: str | None, control_role: str | None = None
+    ) -> PlannedInstance:
         """What `add` would do on the server. Raises what `add` raises before it changes anything."""
+        control_role = self._control_role(name, control_role)
         self._check_name(name, control_role)
         with _PasswordFile(self._core.home, name, password) as file:
             server = AdoptedServer(name, parse_address(conninfo), file.path)
@@ -81,16 +85,19 @@ class Instances:
         *,
         public_host: str | None = None,
         public_port: int | None = None,
-        control_role: str = "howdah",
+        control_role: str | None = None,
         replace: bool = False,
         key: str | None = None,
     ) -> InstanceInfo:
         """Adopt a server by its admin's login: make the control role there, and remember the way.
 
         The password is kept in a file of its own in the home. `replace` gives an instance on record a new way to
-        the same server: a new password, another address. Raises HowdahError `invalid_name`, `invalid_input`,
-        `instance_exists`, `instance_unreachable`, `instance_unsuitable`, `name_in_use`, `instance_in_use`.
+        the same server: a new password, another address; its control role stays where apps are its own.
+
+        Raises HowdahError `invalid_name`, `invalid_input`, `instance_exists`, `instance_unreachable`,
+        `instance_unsuitable`, `name_in_use`, `instance_in_use`.
         """
+        control_role = self._control_role(name, control_role)
         self._check_name(name, control_role)
         address = parse_address(conninfo)
         _check_public(address, public_host)
@@ -213,9 +220,26 @@ class Instances:
                 hint="It has lower-case letters, digits and underscores, at most 63, and doesn't begin with pg_.",
             )
 
+    def _control_role(self, name: str, asked_for: str | None) -> str:
+        """The one that was asked for, else the one on record. Raises HowdahError `instance_in_use`."""
+        existing = self._core.instances.get(name)
+        before = existing.connector.role if existing is not None else None
+        if before is not None and asked_for not in (None, before) and self._core.apps(name):
+            raise HowdahError(
+                "instance_in_use",
+                f'the apps of instance "{name}" are those of its control role "{before}"',
+                detail="Another one could do nothing for them.",
+                hint="Leave --control-role out; howdah remembers it.",
+            )
+        return asked_for or before or CONTROL_ROLE
+
     def _connector(self, server: AdoptedServer, control_role: str) -> Connector:
         return Connector(
-            server.conninfo(), server.address.maintenance, role=control_role, application_name=self._application_name
+            server.conninfo(),
+            server.address.maintenance,
+            role=control_role,
+            application_name=self._application_name,
+            instance=server.name,
         )
 
     def _instance(self, record: AdoptedRecord) -> Instance:

@@ -17,6 +17,7 @@ from howdah.domain.specs import Purpose
 from howdah.domain.views import PlannedStatement
 from howdah.postgres.connections import Connection
 from howdah.postgres.locks import app_lock
+from howdah.postgres.probe import check_maker
 from howdah.services.conflicts import app_exists, check_free
 from howdah.services.core import Core, Instance, check_present
 from howdah.services.logins import mint_passwords
@@ -129,6 +130,7 @@ class Making:
         with instance.session() as connection:
             record = self.find(app)
             takeable, missing = self._todo(connection, record, wanted)
+            check_maker(connection, instance.server)
             check_free(self._core, instance, connection, app, missing, existing=record is not None)
             for database in [*takeable, *missing]:
                 # The plan shows where passwords are set; the ones of a real create don't exist yet.
@@ -220,6 +222,7 @@ class Making:
         """Commit to the store what is about to be made."""
         record = self.find(app)
         takeable, missing = self._todo(connection, record, wanted)
+        check_maker(connection, instance.server)
         check_free(self._core, instance, connection, app, missing, existing=record is not None)
         with self._core.store.connect() as stored:
             if record is None:

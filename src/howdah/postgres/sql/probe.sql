@@ -35,6 +35,15 @@ SELECT datname FROM pg_database
 SELECT r.rolcanlogin, r.rolsuper, r.rolcreaterole, r.rolcreatedb
   FROM pg_roles r WHERE r.rolname = %(role)s
 
+-- name: maker
+SELECT rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user
+
+-- name: ordinary_members
+-- Who isn't a superuser and could act as the role, or give itself the right to.
+SELECT m.rolname FROM pg_roles m
+ WHERE NOT m.rolsuper AND m.rolname <> %(role)s AND pg_has_role(m.oid, %(role)s, 'MEMBER')
+ ORDER BY 1
+
 -- name: may_become
 SELECT pg_has_role(session_user, %(role)s, 'MEMBER')
 
