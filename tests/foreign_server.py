@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class ForeignServer:
     port: int
     superuser: str
     admin: str
-    password: str
+    password: str = field(repr=False)
     user: Any
 
     @property

@@ -4,7 +4,6 @@ import http.client
 import json
 import socket
 import stat
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,17 +134,3 @@ def test_every_route_is_described(door: Door) -> None:
             assert route.get("description"), (method, path)
             if path.startswith("/api/"):
                 assert "application/problem+json" in route["responses"]["503"]["content"], (method, path)
-
-
-def test_fifty_creates_at_once(door: Door) -> None:
-    """From separate clients: each name once, and of ten for the same name one, with a clear conflict for the rest."""
-    names = [f"fifty{n}" for n in range(40)] + ["fiftysame"] * 10
-    with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(lambda app: door.ask("POST", "/api/v1/apps", {"app": app}), names))
-    made = [a.body for a in answers if a.status == 201]
-    refused = [a.body["code"] for a in answers if a.status != 201]
-    assert len(made) == 41
-    assert len(refused) == 9
-    assert set(refused) <= {"app_exists", "busy"}
-    for created in made:
-        psycopg.connect(created["logins"][0]["url"]).close()

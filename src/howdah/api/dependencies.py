@@ -18,13 +18,14 @@ def _platform(request: Request) -> Platform:
 
 
 class _Described:
-    """Says in the API's description what `_storable` checks."""
+    """Says in the API's description what `storable` checks."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {**handler(core), "pattern": r"^[^\u0000]*$"}
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Raise ValueError for text that PostgreSQL can't hold."""
     if "\0" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
         raise ValueError("it holds characters that PostgreSQL has no text for")
     return text
@@ -36,7 +37,7 @@ def as_pattern(pattern: str, longest: int) -> Any:
 
 
 # PostgreSQL's text can hold neither NUL nor half a surrogate pair.
-Text = Annotated[str, AfterValidator(_storable), _Described()]
+Text = Annotated[str, AfterValidator(storable), _Described()]
 PlatformDependency = Annotated[Platform, Depends(_platform)]
 IdempotencyKey = Annotated[
     Text | None,
@@ -44,4 +45,3 @@ IdempotencyKey = Annotated[
 ]
 AppName = Annotated[Text, Path(description="An app's name", max_length=MAX_APP_NAME_BYTES * 2)]
 NewAppName = Annotated[str, as_pattern(APP_PATTERN, MAX_APP_NAME_BYTES)]
-AppNameInBody = Annotated[Text, as_pattern(APP_PATTERN, MAX_APP_NAME_BYTES)]

@@ -3,10 +3,10 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from howdah.api.apps import Purposes
-from howdah.api.dependencies import AppNameInBody, NewAppName, PlatformDependency, Text
+from howdah.api.dependencies import NewAppName, PlatformDependency, Text, storable
 from howdah.api.permission import Asking, may
 from howdah.api.problems import problems
 from howdah.domain.permissions import Permission
@@ -24,12 +24,19 @@ _PERMISSIONS = {
 
 
 class PlanRequest(BaseModel):
-    app: AppNameInBody
+    app: NewAppName
     change: Literal["create", "repair", "rename", "drop", "undrop", "purge"] = "create"
     instance: Text | None = Field(None, max_length=80, description="For create: where")
     databases: Purposes = []
     name: NewAppName | None = Field(None, description="For rename: what it shall be called")
     new_urls: bool = Field(False, description="For rename: databases and logins too")
+
+    @model_validator(mode="after")
+    def _app_can_be_looked_up(self) -> "PlanRequest":
+        # A new name is told the rule for names instead.
+        if self.change != "create":
+            storable(self.app)
+        return self
 
 
 @router.post("", responses=problems(404, 409))

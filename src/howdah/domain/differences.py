@@ -112,11 +112,12 @@ GUARD = Difference(
     "`howdah repair`",
 )
 SILENT_PASSWORDS = Difference(
-    "a statement with a SCRAM verifier is kept out of the server's log",
+    "a statement with a SCRAM verifier is kept out of the server's log and its statistics",
     "a superuser",
     lambda server: server.superuser,
-    "log_statement and its like are settings that only a superuser changes.",
-    limit="a server that logs DDL writes the SCRAM verifiers of new passwords into its log",
+    "log_statement, pg_stat_statements.track and their like are settings that only a superuser changes.",
+    limit="a server that logs DDL, or counts it with pg_stat_statements, has the SCRAM verifiers of new passwords "
+    "there",
 )
 PASSWORDS_SEEN = Difference(
     "howdah knows whether a login has a password",

@@ -13,11 +13,12 @@ MAX_APP_NAME_BYTES = 40
 _APP_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _RESERVED_PREFIXES = ("howdah", "pg_")
 # They'd give databases or roles that PostgreSQL or howdah already has a meaning for.
-_RESERVED_NAMES = frozenset({"postgres", "template", "template0", "template1", "public", "none"})
+_RESERVED_NAMES = ("none", "postgres", "public", "template", "template0", "template1")
 
 RULE = (
     "An app's name begins with a letter, has lower-case letters, digits and single underscores between them, "
-    f"at most {MAX_APP_NAME_BYTES} characters, and doesn't begin with howdah or pg_."
+    f"at most {MAX_APP_NAME_BYTES} characters, doesn't begin with howdah or pg_, and isn't "
+    f"{', '.join(_RESERVED_NAMES[:-1])} or {_RESERVED_NAMES[-1]}."
 )
 
 # The instance whose server howdah runs itself.
@@ -40,7 +41,7 @@ def check_app_name(name: str) -> str:
         raise HowdahError(
             "invalid_name",
             f'app name "{name}" is reserved',
-            hint="PostgreSQL or howdah means something else by it. Choose another one.",
+            hint=f"PostgreSQL or howdah means something else by it. {RULE}",
         )
     return name
 

@@ -12,12 +12,14 @@ from howdah.domain.plans import Statement, batches
 from howdah.postgres.connections import Connection, Opener
 from howdah.postgres.locks import hold_instance_lock
 
-# A statement that holds a secret is written nowhere, whatever the administrator had the server log.
+# A statement that holds a secret is written nowhere, whatever the administrator had the server log or count.
+# (Where pg_stat_statements isn't loaded, its parameter is a placeholder that nobody reads.)
 _SILENCE = """SELECT set_config('log_statement', 'none', true),
                      set_config('log_min_error_statement', 'panic', true),
                      set_config('log_min_duration_statement', '-1', true),
                      set_config('log_min_duration_sample', '-1', true),
-                     set_config('track_activities', 'off', true)"""
+                     set_config('track_activities', 'off', true),
+                     set_config('pg_stat_statements.track', 'none', true)"""
 
 
 @dataclass

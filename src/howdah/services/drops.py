@@ -141,6 +141,8 @@ class Drops:
                 plans = [self._purge_plan(instance, connection, record, database) for database in record.databases]
                 with self._core.store.connect() as stored:
                     app_store.set_purging(stored, app)
+                # There is no way back from here: what fails now is tried again.
+                self._core.wake("app.purge", _AGAIN_S)
                 for plan in plans:
                     apply(instance.connector, connection, plan, Recorder(), superuser=instance.server.superuser)
                 left = [

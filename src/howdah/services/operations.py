@@ -124,10 +124,10 @@ class Operations:
             )
 
     def interrupt_leftovers(self) -> None:
-        """Mark what the last control plane left running; at start, before anything runs."""
-        with self._store.connect() as connection:
-            if count := operation_store.interrupt_running(connection):
-                _log.info("operations were interrupted by the last stop", count=count)
+        """Mark what counts as running and isn't: a control plane that died left it, or a server that did."""
+        with self._guard, self._store.connect_plain() as connection:
+            if count := operation_store.interrupt_running(connection, self._active):
+                _log.info("operations were interrupted", count=count)
 
     def list(self, app: str | None = None, limit: int = 100) -> list[OperationView]:
         """The newest operations first."""

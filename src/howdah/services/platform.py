@@ -113,7 +113,9 @@ class Platform:
             Job("session.sweep", "drop short-lived logins that were left behind", 10, self.sessions.sweep),
             Job("app.resume", "finish apps that are half-made", 10, self._making.resume),
             Job("app.rename", "finish renames that were cut short", 10, self.renames.resume),
-            Job("app.purge", "delete dropped apps past their deadline", 3600, self.drops.purge_due),
+            Job("operation.settle", "see to operations whose end got lost", 10, self.operations.interrupt_leftovers),
+            # At a start, a purge may have been cut short.
+            Job("app.purge", "delete dropped apps past their deadline", 3600, self.drops.purge_due, each_start=True),
             Job("refusal.settle", "put counts of refusals on the audit trail", 10, self.tokens.settle_refusals),
             Job("activity.sample", "note who is active", 10, self.activity.sample),
             Job("size.refresh", "look at the sizes of databases", 10, self._sizes.refresh),

@@ -1,5 +1,6 @@
 """Operations on record: units of work that can be watched, repeated by their key, and resumed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -62,9 +63,9 @@ def finish(
     connection.execute(_SQL["finish"], parameters)
 
 
-def interrupt_running(connection: Connection) -> int:
-    """Mark what a dead control plane left running; returns how many there were."""
-    return connection.execute(_SQL["interrupt_running"]).rowcount
+def interrupt_running(connection: Connection, active: Collection[UUID]) -> int:
+    """Mark what counts as running and isn't `active`; returns how many there were."""
+    return connection.execute(_SQL["interrupt_running"], {"active": list(active)}).rowcount
 
 
 def list_operations(

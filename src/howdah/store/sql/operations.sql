@@ -17,8 +17,8 @@ UPDATE howdah.operations
  WHERE id = %(id)s
 
 -- name: interrupt_running
--- Whatever ran when the last control plane ended is no longer running.
-UPDATE howdah.operations SET state = 'interrupted', finished_at = now() WHERE state = 'running'
+-- Whatever nobody works on is no longer running: its control plane ended, or its end couldn't be recorded.
+UPDATE howdah.operations SET state = 'interrupted', finished_at = now() WHERE state = 'running' AND id <> ALL (%(active)s)
 
 -- name: list
 SELECT id, kind, app, actor, state, started_at, finished_at, error

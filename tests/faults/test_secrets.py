@@ -1,0 +1,185 @@
+"""No secret where anybody could find it, though the admin has the server log and count whatever it can.
+
+Passwords and tokens may be on standard output, and nowhere else but in two places: the admin's password of an
+adopted instance in a file of mode 0600 below `secrets`, and a short-lived login's in its connection service file,
+which is gone with it. SCRAM verifiers may be where PostgreSQL keeps them: in `pg_authid` and so in the data
+directory's `global`, and in the WAL.
+"""
+
+import re
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from howdah.domain.home import Home
+from tests.faults.configured import CARELESS, as_superuser, configure
+from tests.faults.test_fifty_creates import wait_until_prepared
+from tests.faults.watching import Watcher, files_with
+from tests.foreign_server import ForeignServer, foreign_server
+from tests.support import HOWDAH, SERVER_BIN, Howdah, running_howdah
+
+TALKATIVE = """
+log_statement = 'all'
+log_min_duration_statement = 0
+log_min_duration_sample = 0
+log_duration = on
+log_min_error_statement = debug5
+log_error_verbosity = verbose
+log_parameter_max_length = -1
+log_parameter_max_length_on_error = -1
+"""
+COUNTING = """
+pg_stat_statements.track = 'all'
+pg_stat_statements.track_utility = on
+track_activity_query_size = 16384
+"""
+URL = re.compile(r"postgresql://[^\s\"']+")
+
+
+@dataclass
+class Told:
+    """What howdah handed out, and the output of whatever failed."""
+
+    howdah: Howdah
+    passwords: set[str] = field(default_factory=set)
+    tokens: set[str] = field(default_factory=set)
+    errors: str = ""
+
+    def run(self, *arguments: str, **options: Any) -> str:
+        done = self.howdah.run(*arguments, **options)
+        self.passwords |= {password for url in URL.findall(done.stdout) if (password := urlsplit(url).password)}
+        self.errors += done.stderr
+        return str(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def talkative() -> Iterator[Howdah]:
+    with running_howdah("--prepared", "1") as howdah:
+        configure(howdah, CARELESS + TALKATIVE + COUNTING)
+        with as_superuser(howdah) as session:
+            session.execute("CREATE EXTENSION pg_stat_statements SCHEMA public")
+        yield howdah
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[ForeignServer]:
+    with foreign_server(SERVER_BIN, superuser=True) as server:
+        with (server.folder / "data" / "postgresql.conf").open("a") as conf:
+            conf.write(TALKATIVE + COUNTING + "shared_preload_libraries = 'pg_stat_statements'\n")
+        server.stop()
+        server.start()
+        with server.as_superuser() as root:
+            root.execute("CREATE EXTENSION pg_stat_statements SCHEMA public")
+        yield server
+
+
+def test_a_secret_is_nowhere(talkative: Howdah, elsewhere: ForeignServer) -> None:
+    told = Told(talkative)
+    with Watcher(talkative, elsewhere.as_superuser) as watcher:
+        work(told, elsewhere)
+    told.passwords |= {password for file in watcher.service_files for password in re.findall("password=(.*)", file)}
+    assert len(told.passwords) >= 12
+    assert len(watcher.verifiers) >= 12
+    assert len(told.tokens) == 1
+    plain = {*told.passwords, *told.tokens}
+    # How every verifier begins: of a statement that failed, nobody has the whole.
+    verifiers = {*watcher.verifiers, "SCRAM-SHA-256$"}
+    everything = {*plain, *verifiers}
+    assert all(secret.isascii() and len(secret) > 13 for secret in everything)
+
+    texts = {**watcher.seen, "errors": {told.errors}, "the store": store(talkative)}
+    with as_superuser(talkative) as session:
+        texts["statistics"] = counted(session)
+    with elsewhere.as_superuser() as session:
+        texts["the other server's statistics"] = counted(session)
+    texts["the other server's log"] = {(elsewhere.folder / "data" / "log").read_text(errors="replace")}
+    for where, seen in texts.items():
+        assert seen, where
+        # Counted, so that a failure shows none.
+        found = sum(any(secret in text for text in seen) for secret in [*everything, elsewhere.password])
+        assert found == 0, where
+
+    home = Home(talkative.home)
+    logged = "".join(log.read_text(errors="replace") for log in home.logs.glob("postgresql-*"))
+    assert "statement: " in logged, "the log didn't record what it was told to"
+    assert "tuple concurrently updated" in logged, "no statement with a secret failed"
+    assert [str(path) for path, _ in files_with(home.root, plain)] == []
+    kept = {str(path) for path, _ in files_with(home.root, {elsewhere.password})}
+    assert kept == {"secrets/far.pgpass"}
+    assert stat.S_IMODE(home.admin_password("far").stat().st_mode) == 0o600
+    # The programs know how a verifier begins.
+    places = {path.parts[:2] for path, _ in files_with(home.root, verifiers) if path.parts[0] != "postgres"}
+    assert places <= {("data", "global"), ("data", "pg_wal")}
+
+
+def work(told: Told, elsewhere: ForeignServer) -> None:
+    """Everything that makes, changes or uses a secret; some of it fails."""
+    howdah = told.howdah
+    wait_until_prepared(howdah, 1)
+    told.run("create", "hushed")
+    told.run("create", "whispering", "--test-db")
+    told.run("create", "hushed", "--shadow-db")
+    told.run("password", "hushed")
+    told.run("password", "hushed", "--login", "hushed_readonly", "-o", "json")
+    fail_a_password(told, "hushed")
+    told.run("psql", "hushed", "--", "-Xc", "SELECT pg_sleep(0.3)")
+    told.run("psql", "hushed", "--", "-Xc", "SELECT no_such_column", check=False)
+    told.run("rename", "whispering", "murmuring", "--new-urls", "--confirm", "whispering")
+    told.tokens.add(told.run("token", "create", "spoken", "--scope", "admin").strip())
+    told.run("instance", "add", "far", elsewhere.conninfo, "--password-file", str(elsewhere.password_file))
+    elsewhere.password_file.unlink()
+    told.run("create", "distant", "--instance", "far")
+    told.run("password", "distant")
+    told.run("drop", "hushed", "--confirm", "hushed")
+    told.run("undrop", "hushed")
+    told.run("repair", "murmuring")
+    for app in ("hushed", "distant"):
+        told.run("drop", app, "--confirm", app)
+        told.run("purge", app, "--confirm", app)
+    wait_until_prepared(howdah, 2)
+    told.run("create", "mumbling")
+
+
+def fail_a_password(told: Told, app: str) -> None:
+    """Somebody else changes the same role at the same moment, and PostgreSQL refuses howdah's statement."""
+    with as_superuser(told.howdah) as session, session.transaction():
+        session.execute(f"ALTER ROLE {app}_user CONNECTION LIMIT 44".encode())
+        client = subprocess.Popen(
+            [HOWDAH, "password", app],
+            env=told.howdah.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 30
+        while not session.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    said, failed = client.communicate(timeout=60)
+    assert client.returncode == 1, said + failed
+    told.errors += failed
+    told.run("password", app)
+
+
+def store(howdah: Howdah) -> set[str]:
+    """Every row of every table of howdah's own."""
+    with as_superuser(howdah, "howdah") as session:
+        tables = session.execute(
+            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'howdah'"
+        ).fetchall()
+        return {text for (table,) in tables for (text,) in session.execute(f"SELECT t::text FROM {table} t".encode())}
+
+
+def counted(session: psycopg.Connection[Any]) -> set[str]:
+    """What pg_stat_statements has."""
+    texts = {text for (text,) in session.execute("SELECT query FROM public.pg_stat_statements") if text}
+    assert any("CREATE DATABASE" in text for text in texts), "utility statements weren't counted"
+    return texts
