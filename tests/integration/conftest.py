@@ -47,11 +47,19 @@ def platform(shared_platform: Platform) -> Iterator[Platform]:
     """The services; the apps that a module made are gone after it, so that others may use their names."""
     yield shared_platform
     for record in shared_platform._core.apps():
-        # What a test spoiled beyond that stays.
         with suppress(HowdahError, psycopg.Error):
             if record.dropped_at is None:
                 shared_platform.drops.drop(record.name, record.name, "test")
             shared_platform.drops.purge(record.name, record.name, "test")
+    # What a test spoiled beyond that is taken away by force: to others it would be drift.
+    for record in shared_platform._core.apps():
+        with shared_platform.store.connect() as stored, shared_platform._core.instance("home").session() as server:
+            stored.execute("DELETE FROM howdah.apps WHERE name = %s", [record.name])
+            for database in record.databases:
+                server.execute(f'DROP DATABASE IF EXISTS "{database.name}" WITH (FORCE)'.encode())
+                for role in database.roles:
+                    with suppress(psycopg.Error):
+                        server.execute(f'DROP ROLE IF EXISTS "{role.name}"'.encode())
 
 
 def _quiet(_step: str) -> None:

@@ -39,6 +39,9 @@ CHANGES = {
     Permission.APP_RENAME,
     Permission.APP_UNDROP,
     Permission.APP_PURGE,
+    # It changes nothing, and is more than a reader is shown.
+    Permission.APP_DUMP,
+    Permission.APP_LOAD,
 }
 # Never an app's own business, whatever it is about.
 PLATFORM = {
@@ -51,6 +54,7 @@ PLATFORM = {
     Permission.APP_RENAME,
     Permission.APP_UNDROP,
     Permission.APP_PURGE,
+    Permission.APP_LOAD,
     Permission.INSTANCE_ADD,
     Permission.INSTANCE_LIST,
     Permission.INSTANCE_REMOVE,

@@ -8,6 +8,7 @@ from howdah.api import (
     apps,
     drift,
     drops,
+    dumps,
     health,
     instances,
     logins,
@@ -24,7 +25,21 @@ from howdah.api.permission import check_permissions
 from howdah.api.problems import add_problem_handlers
 from howdah.services.platform import Platform
 
-_NOUNS = (instances, apps, renames, drops, plans, drift, tables, logins, sessions, operations, schedule, tokens)
+_NOUNS = (
+    instances,
+    apps,
+    renames,
+    drops,
+    dumps,
+    plans,
+    drift,
+    tables,
+    logins,
+    sessions,
+    operations,
+    schedule,
+    tokens,
+)
 ROUTERS = (health.router, schema.router, *(noun.router for noun in _NOUNS))
 
 # For the description alone: the entrance over TCP has looked at the token long before.

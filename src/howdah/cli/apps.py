@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +28,9 @@ from howdah.cli.render import (
 from howdah.domain.errors import HowdahError
 from howdah.domain.names import HOME_INSTANCE
 from howdah.domain.specs import Purpose
+
+if TYPE_CHECKING:
+    from howdah.cli.envfile import EnvFile
 
 _EXAMPLES = """\b
 Examples:
@@ -81,15 +84,21 @@ def create(
         except KeyboardInterrupt:
             say(f"howdah may go on creating {app}. `{here.command(f'password {app}')}` mints a URL for it.")
             raise
-        if output == "table":
-            verb = "Finished what an earlier run began" if answer.get("resumed") else "Created"
-            logins = [f"{login['name']} ({login['access']})" for login in answer["logins"]]
-            say(f"{verb}: {_named('database', answer['databases'])} with {_named('login', logins)}.")
-        if output != "json":
-            show_notices(answer.get("notices"))
-        deliver(answer, output, target)
+        verb = "Finished what an earlier run began" if answer.get("resumed") else "Created"
+        hand_over(here, answer, output, target, verb)
+
+
+def hand_over(here: Here, answer: dict[str, Any], output: str, target: EnvFile | None, verb: str) -> None:
+    """Show what a create made, with its URLs, and what comes next. Raises what `deliver` raises."""
+    app = answer["app"]
     if output == "table":
-        only = "howdah keeps no password." if env else "The passwords are shown only now."
+        logins = [f"{login['name']} ({login['access']})" for login in answer["logins"]]
+        say(f"{verb}: {_named('database', answer['databases'])} with {_named('login', logins)}.")
+    if output != "json":
+        show_notices(answer.get("notices"))
+    deliver(answer, output, target)
+    if output == "table":
+        only = "howdah keeps no password." if target else "The passwords are shown only now."
         # The main database where it was made just now, else the first that was added to it.
         first = answer["logins"][0]
         main = first["purpose"] == Purpose.MAIN

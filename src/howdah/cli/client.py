@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 from howdah.cli.local import ConnectionLostError, SocketDoor
 from howdah.cli.remote import RemoteDoor
@@ -22,8 +24,17 @@ if TYPE_CHECKING:
 PREFIX = "/api/v1"
 # A create copies a template database and may wait for another one to end.
 ANSWER_TIMEOUT = 120.0
+# While a file is on its way: the server may think for a while between two pieces.
+TRANSFER_TIMEOUT = 600.0
+_CHUNK = 256 * 1024
 # Pauses in seconds before each try: long enough for a control plane that is being restarted.
 PAUSES = (0.0, 0.3, 1.0, 2.0)
+
+
+class Readable(Protocol):
+    """What a body is read from."""
+
+    def read(self, count: int = ..., /) -> bytes: ...
 
 
 class Client:
@@ -59,6 +70,53 @@ class Client:
     def delete(self, path: str) -> None:
         """Remove what `path` names."""
         self._request("DELETE", path, None, {})
+
+    def download(self, path: str, take: Callable[[bytes], object]) -> None:
+        """Have a file made by `path`, handing it over in pieces. Raises also `dump_failed` where it ended too early."""
+        import http.client
+
+        connection = self._door.connect(TRANSFER_TIMEOUT)
+        try:
+            connection.request("POST", self._door.prefix + PREFIX + path, headers=self._headers())
+            response = connection.getresponse()
+            if response.status >= 300:
+                _read_answer(response.status, response.read(), self._door.shown)
+            while chunk := response.read(_CHUNK):
+                take(chunk)
+        except (http.client.HTTPException, OSError) as error:
+            raise HowdahError(
+                "dump_failed",
+                "the file ended before it was whole",
+                detail=f"The connection to {self._door.shown} broke: {error or type(error).__name__}.",
+                hint=f"See `{self._program} operations` and `{self._program} logs`.",
+            ) from None
+        finally:
+            connection.close()
+
+    def upload(self, path: str, file: Readable, size: int) -> Any:
+        """Send `size` bytes of a file as the body; the answer's JSON."""
+        import http.client
+
+        connection = self._door.connect(TRANSFER_TIMEOUT)
+        headers = {**self._headers(), "Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        try:
+            # Where it is refused before all was read, the answer says why.
+            with suppress(BrokenPipeError):
+                connection.request("POST", self._door.prefix + PREFIX + path, body=file, headers=headers)
+            response = connection.getresponse()
+            return _read_answer(response.status, response.read(), self._door.shown)
+        except (http.client.HTTPException, OSError) as error:
+            raise HowdahError(
+                "control_plane_down",
+                "the control plane went away before it had the file",
+                detail=f"The connection to {self._door.shown} broke: {error or type(error).__name__}.",
+                hint=f"See `{self._program} status`, then run the same command again.",
+            ) from None
+        finally:
+            connection.close()
+
+    def _headers(self) -> dict[str, str]:
+        return {"Connection": "close", **self._door.headers}
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None, extra: dict[str, str]) -> Any:
         headers = {"Accept": "application/json, application/problem+json", "Connection": "close"}

@@ -32,6 +32,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "rename": "renames.rename",
         "tables": "tables.tables",
         "psql": "psql.psql",
+        "dump": "dumps.dump",
+        "load": "dumps.load",
     },
     "Ending an app": {"drop": "drops.drop", "undrop": "drops.undrop", "purge": "drops.purge"},
     "Clients": {"connect": "connect.connect", "env": "env.env", "guide": "guide.guide"},

@@ -58,6 +58,11 @@ CODES: dict[str, Category] = {
     "busy": CONFLICT,
     "already_running": CONFLICT,
     "settings_differ": CONFLICT,
+    # a dump can't become an app here
+    "dump_invalid": Category(2, 409),
+    "dump_newer": CONFLICT,
+    "extension_missing": CONFLICT,
+    "file_exists": CONFLICT,
     # a server that was named is none that howdah can work on
     "instance_unreachable": Category(6, 409),
     "instance_unsuitable": CONFLICT,
@@ -88,9 +93,12 @@ CODES: dict[str, Category] = {
     "store": ENVIRONMENT,
     "missing_program": ENVIRONMENT,
     "env_file": ENVIRONMENT,
+    "file": ENVIRONMENT,
     # howdah's own fault, or a statement that PostgreSQL refused
     "statement_failed": INTERNAL,
     "unmended": INTERNAL,
+    "dump_failed": INTERNAL,
+    "load_failed": INTERNAL,
     "internal": INTERNAL,
 }
 

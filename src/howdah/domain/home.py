@@ -91,6 +91,11 @@ class Home:
         return self.run / "pg"
 
     @property
+    def loads(self) -> Path:
+        """Files that apps are being made from; gone afterwards."""
+        return self.root / "loads"
+
+    @property
     def session_files(self) -> Path:
         """Connection service files of running `howdah psql`s, one per short-lived login, mode 0600."""
         return self.run / "sessions"

@@ -74,6 +74,8 @@ class Permission(StrEnum):
     APP_UNDROP = "database.undrop"
     APP_PURGE = "database.purge"
     APP_RENAME = "app.rename"
+    APP_DUMP = "database.dump"
+    APP_LOAD = "database.load"
     PLAN = "plan.show"
     DRIFT_SHOW = "drift.show"
     TABLE_LIST = "table.list"
@@ -123,6 +125,9 @@ _TABLE: dict[Permission, _Row] = {
     Permission.APP_PURGE: _Row(read=False, app=Reach.NO),
     Permission.APP_RENAME: _Row(read=False, app=Reach.NO),
     Permission.DRIFT_SHOW: _Row(read=True, app=Reach.NARROWED),
+    # All of the data, past row security: more than a reader is shown.
+    Permission.APP_DUMP: _Row(read=False, app=Reach.OWN),
+    Permission.APP_LOAD: _Row(read=False, app=Reach.NO),
     Permission.PLAN: _Row(read=False, app=Reach.NARROWED),
     Permission.TABLE_LIST: _Row(read=True, app=Reach.OWN),
     Permission.LOGIN_LIST: _Row(read=True, app=Reach.NARROWED),

@@ -255,6 +255,8 @@ class ShortLivedSession:
 
 @dataclass(frozen=True)
 class OperationView:
+    """`step` is what a long one is at; `notices` is what one that is done wants said."""
+
     id: str
     kind: str
     app: str | None
@@ -263,6 +265,8 @@ class OperationView:
     started_at: datetime
     finished_at: datetime | None
     error: dict[str, str | None] | None
+    step: str | None = None
+    notices: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,9 @@ _KEPT_CONNECTIONS = 2
 _REST_S = 30.0
 
 
+# What a record that waits for a load's data says it is prepared by; the pool leaves it alone.
+LOADING = "a load"
+
 _log = structlog.get_logger(__name__)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import structlog
 
-from howdah.domain.diff import diff_purge, diff_roles
+from howdah.domain.diff import diff_roles
 from howdah.domain.diff.roles import end_sessions
 from howdah.domain.errors import UNAVAILABLE, HowdahError
 from howdah.domain.plans import Plan
@@ -17,10 +17,11 @@ from howdah.postgres import catalog
 from howdah.postgres.apply import Recorder, apply
 from howdah.postgres.connections import Connection
 from howdah.postgres.locks import app_lock
-from howdah.postgres.observe import observe_shared, observe_shared_dependents
+from howdah.postgres.observe import observe_shared
 from howdah.services.core import Core, Instance, check_confirmed, check_present
 from howdah.services.loop import beyond_admin
 from howdah.services.operations import Operations
+from howdah.services.purging import purge_plan
 from howdah.store import apps as app_store
 
 KEPT = timedelta(days=7)
@@ -138,7 +139,7 @@ class Drops:
                 record = self._core.app(app)
                 if record.dropped_at is None:
                     raise _not_dropped(app)
-                plans = [self._purge_plan(instance, connection, record, database) for database in record.databases]
+                plans = [purge_plan(instance, connection, record, database) for database in record.databases]
                 with self._core.store.connect() as stored:
                     app_store.set_purging(stored, app)
                 # There is no way back from here: what fails now is tried again.
@@ -148,7 +149,7 @@ class Drops:
                 left = [
                     statement.description
                     for database in record.databases
-                    for statement in self._purge_plan(instance, connection, record, database)
+                    for statement in purge_plan(instance, connection, record, database)
                 ]
                 if left:
                     raise HowdahError(
@@ -196,7 +197,7 @@ class Drops:
             for database in record.databases:
                 wanted = database.as_dropped(change == "drop")
                 if change == "purge":
-                    plan = self._purge_plan(instance, connection, record, database)
+                    plan = purge_plan(instance, connection, record, database)
                 elif change == "drop" and _is_gone(connection, record, database):
                     plan = _close_logins(instance, connection, record, wanted)
                 else:
@@ -204,13 +205,6 @@ class Drops:
                     plan = instance.loop.plan_outside(connection, app, wanted)
                 shown += instance.loop.shown(plan)
         return PlannedApp(app, shown)
-
-    def _purge_plan(
-        self, instance: Instance, connection: Connection, record: AppRecord, database: DatabaseRecord
-    ) -> Plan:
-        spec = database.spec()
-        observed = instance.loop.observe_outside(connection, record.name, database, spec)
-        return diff_purge(spec, observed, observe_shared_dependents(connection, spec.role_names, [spec.name]))
 
     def _close(self, instance: Instance, connection: Connection, record: AppRecord, database: DatabaseRecord) -> None:
         if not _is_gone(connection, record, database):

@@ -36,6 +36,7 @@ class Operations:
     def __init__(self, store: Store):
         self._store = store
         self._active: set[UUID] = set()
+        self._steps: dict[UUID, str] = {}
         self._guard = threading.Lock()
 
     @contextmanager
@@ -75,6 +76,12 @@ class Operations:
         finally:
             with self._guard:
                 self._active.discard(operation.id)
+                self._steps.pop(operation.id, None)
+
+    def step(self, operation: Operation, text: str) -> None:
+        """Say what a running operation is at."""
+        with self._guard:
+            self._steps[operation.id] = text
 
     def _begin(self, kind: str, app: str | None, actor: str, key: str | None, redo: bool) -> Operation:
         operation = Operation(uuid4())
@@ -132,14 +139,28 @@ class Operations:
     def list(self, app: str | None = None, limit: int = 100) -> list[OperationView]:
         """The newest operations first."""
         with self._store.connect() as connection:
-            return [_view(r) for r in operation_store.list_operations(connection, app=app, limit=limit)]
+            return [self._view(r) for r in operation_store.list_operations(connection, app=app, limit=limit)]
 
     def get(self, id: str) -> OperationView:
         """One operation; raises HowdahError `operation_not_found`."""
         with suppress(ValueError), self._store.connect() as connection:
             for record in operation_store.list_operations(connection, id=UUID(id), limit=1):
-                return _view(record)
+                return self._view(record)
         raise operation_not_found(id)
+
+    def _view(self, record: OperationRecord) -> OperationView:
+        return OperationView(
+            id=str(record.id),
+            kind=record.kind,
+            app=record.app,
+            actor=record.actor,
+            state=record.state,
+            started_at=record.started_at,
+            finished_at=record.finished_at,
+            error=record.error,
+            step=self._steps.get(record.id),
+            notices=(record.answer or {}).get("notices", []),
+        )
 
 
 def key_reused() -> HowdahError:
@@ -154,16 +175,3 @@ def key_reused() -> HowdahError:
 def operation_not_found(id: str) -> HowdahError:
     """The error for an operation that isn't there, or that the caller may not know of."""
     return HowdahError("operation_not_found", f'operation "{id}" does not exist')
-
-
-def _view(record: OperationRecord) -> OperationView:
-    return OperationView(
-        id=str(record.id),
-        kind=record.kind,
-        app=record.app,
-        actor=record.actor,
-        state=record.state,
-        started_at=record.started_at,
-        finished_at=record.finished_at,
-        error=record.error,
-    )

@@ -20,7 +20,9 @@ from howdah.services.apps import Apps
 from howdah.services.core import Core, Instance
 from howdah.services.drift import Drift
 from howdah.services.drops import Drops
+from howdah.services.dumps import Dumps
 from howdah.services.instances import Instances
+from howdah.services.loads import Loads
 from howdah.services.logins import Logins
 from howdah.services.making import Making
 from howdah.services.operations import Operations
@@ -46,6 +48,8 @@ class Platform:
     repairs: Repairs
     drift: Drift
     drops: Drops
+    dumps: Dumps
+    loads: Loads
     renames: Renames
     logins: Logins
     sessions: Sessions
@@ -94,6 +98,8 @@ class Platform:
         self.repairs = Repairs(core, self.operations)
         self.drift = Drift(core)
         self.drops = Drops(core, self.operations)
+        self.dumps = Dumps(core, self.operations, self._embedded)
+        self.loads = Loads(core, self.operations, self._embedded)
         self.renames = Renames(core, self.operations, self.logins)
         self.sessions = Sessions(core, self.operations)
         self.tables = Tables(core)
@@ -104,6 +110,7 @@ class Platform:
         self.instances.open()
         self.operations.interrupt_leftovers()
         self.sessions.sweep(at_start=True)
+        self.loads.sweep(at_start=True)
         self._making.resume(at_start=True)
         self.renames.resume()
 
@@ -112,6 +119,7 @@ class Platform:
         return [
             Job("session.sweep", "drop short-lived logins that were left behind", 10, self.sessions.sweep),
             Job("app.resume", "finish apps that are half-made", 10, self._making.resume),
+            Job("app.load", "delete what a load left that was cut short", 10, self.loads.sweep),
             Job("app.rename", "finish renames that were cut short", 10, self.renames.resume),
             Job("operation.settle", "see to operations whose end got lost", 10, self.operations.interrupt_leftovers),
             # At a start, a purge may have been cut short.

@@ -15,7 +15,7 @@ from functools import lru_cache
 import psycopg
 import structlog
 
-from howdah.domain.diff import diff_database, diff_names, diff_opening, diff_purge
+from howdah.domain.diff import diff_database, diff_names, diff_opening
 from howdah.domain.errors import HowdahError
 from howdah.domain.names import HOME_INSTANCE, OWN_PREFIX, names_for, prepared_names
 from howdah.domain.observed import NOTHING_THERE, ObservedDatabase
@@ -25,9 +25,9 @@ from howdah.domain.server import Server
 from howdah.postgres import catalog
 from howdah.postgres.apply import Recorder, apply
 from howdah.postgres.connections import Connection
-from howdah.postgres.observe import observe_shared_dependents
-from howdah.services.core import Core, Instance
+from howdah.services.core import LOADING, Core, Instance
 from howdah.services.logins import mint_passwords
+from howdah.services.purging import delete_databases
 from howdah.store import apps as app_store
 
 # Between two entries, and after a create: others may want the disk first.
@@ -129,7 +129,7 @@ class Pool:
     def _refill(self, instance: Instance, connection: Connection) -> bool:
         made_by = fingerprint(instance.server)
         with self._core.store.connect() as stored:
-            records = app_store.list_prepared(stored)
+            records = [each for each in app_store.list_prepared(stored) if each.prepared != LOADING]
         good = [record for record in records if record.prepared == made_by]
         for record in [r for r in records if r not in good] + good[self.size :]:
             if self._withdraw(record.name):
@@ -189,11 +189,7 @@ class Pool:
 
     def _delete(self, instance: Instance, connection: Connection, record: AppRecord) -> None:
         try:
-            for database in record.databases:
-                spec = database.spec()
-                observed = instance.loop.observe_outside(connection, record.name, database, spec)
-                dependents = observe_shared_dependents(connection, spec.role_names, [spec.name])
-                apply(instance.connector, connection, diff_purge(spec, observed, dependents), Recorder())
+            delete_databases(instance, connection, record)
             with self._core.store.connect() as stored:
                 app_store.forget_prepared(stored, record.name)
         except (HowdahError, psycopg.Error) as error:

@@ -252,6 +252,27 @@ def forget_prepared(connection: Connection, app: str) -> None:
     connection.execute(_SQL["forget_prepared"], {"app": app})
 
 
+def set_unprepared(connection: Connection, app: str) -> None:
+    """What was prepared is an app from now on."""
+    connection.execute(_SQL["set_unprepared"], {"app": app})
+
+
+def set_wanted(connection: Connection, app: str, database: DatabaseRecord) -> None:
+    """Record other limits of a database, and what else is wanted of its logins."""
+    connection.execute(
+        _SQL["set_connection_limit"], {"app": app, "name": database.name, "limit": database.connection_limit}
+    )
+    for role in database.logins:
+        parameters = {
+            "app": app,
+            "name": role.name,
+            "enabled": role.enabled,
+            "limit": role.connection_limit,
+            "valid_until": role.valid_until,
+        }
+        connection.execute(_SQL["set_login"], parameters)
+
+
 def set_passwords_changed(connection: Connection, app: str, logins: Sequence[str]) -> None:
     connection.execute(_SQL["set_passwords_changed"], {"app": app, "logins": list(logins)})
 

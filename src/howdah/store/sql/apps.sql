@@ -174,5 +174,18 @@ UPDATE howdah.apps SET renaming = false WHERE name = %(app)s
 -- The app's alone: its databases and roles are called as before.
 UPDATE howdah.apps SET name = %(name)s WHERE name = %(app)s
 
+-- name: set_unprepared
+UPDATE howdah.apps SET prepared = NULL, created_at = now() WHERE name = %(app)s
+
+-- name: set_connection_limit
+UPDATE howdah.databases d SET connection_limit = %(limit)s
+  FROM howdah.apps a
+ WHERE a.id = d.app_id AND a.name = %(app)s AND d.name = %(name)s
+
+-- name: set_login
+UPDATE howdah.roles r SET enabled = %(enabled)s, connection_limit = %(limit)s, valid_until = %(valid_until)s
+  FROM howdah.databases d, howdah.apps a
+ WHERE d.id = r.database_id AND a.id = d.app_id AND a.name = %(app)s AND r.name = %(name)s
+
 -- name: set_prepared
 UPDATE howdah.apps SET prepared = %(prepared)s, renaming = false WHERE name = %(app)s

@@ -21,7 +21,7 @@ UPDATE howdah.operations
 UPDATE howdah.operations SET state = 'interrupted', finished_at = now() WHERE state = 'running' AND id <> ALL (%(active)s)
 
 -- name: list
-SELECT id, kind, app, actor, state, started_at, finished_at, error
+SELECT id, kind, app, actor, state, started_at, finished_at, error, answer
   FROM howdah.operations
  WHERE (%(app)s::text IS NULL OR app = %(app)s) AND (%(id)s::uuid IS NULL OR id = %(id)s)
  ORDER BY started_at DESC

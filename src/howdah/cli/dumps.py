@@ -1,0 +1,207 @@
+"""`dump` and `load`: an app in one file, and a new app out of one."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from howdah.cli.apps import hand_over
+from howdah.cli.client import Client, url_path
+from howdah.cli.delivery import env_file, env_option, refuse_to_lose, with_urls
+from howdah.cli.here import Here, app_argument, complete_instance, output_option
+from howdah.cli.render import say, show_notices, size
+from howdah.domain.errors import CODES, HowdahError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Between two looks at how a load goes on, in seconds.
+_LOOK_EVERY = 0.5
+_TELL_EVERY = 0.2
+
+_EXAMPLES = """\b
+Examples:
+  howdah dump myapp myapp.zip
+  howdah load myapp.zip --app myapp2             another app with the same data, and URLs of its own
+  howdah load myapp.zip --app myapp --instance reports
+"""
+
+
+@click.command()
+@app_argument()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.pass_obj
+def dump(here: Here, app: str, file: Path, force: bool) -> None:
+    """Write APP with all its data to FILE.
+
+    FILE (- for standard output) is a ZIP archive of what the server's own pg_dump writes, of settings, and of what is
+    wanted of the logins; it holds no password. `howdah load` makes an app of it.
+    """
+    path = url_path("apps", app, "dump")
+    if str(file) == "-":
+        if sys.stdout.isatty():
+            raise HowdahError("invalid_input", "a dump is nothing for a terminal", hint="Name a file, or a pipe.")
+        here.client().download(path, sys.stdout.buffer.write)
+        sys.stdout.buffer.flush()
+        return
+    with _replacing(file, force) as out:
+        progress = _Progress("written")
+
+        def take(chunk: bytes) -> None:
+            out.write(chunk)
+            progress.add(len(chunk))
+
+        try:
+            here.client().download(path, take)
+        except HowdahError as error:
+            raise _with_reason(here.client(), app, error) from None
+        finally:
+            progress.end()
+    say(f"Wrote {app} to {file} ({size(file.stat().st_size)}).")
+
+
+def _with_reason(client: Client, app: str, error: HowdahError) -> HowdahError:
+    """The same, with what the control plane knows of it: a connection that breaks says nothing."""
+    if error.code != "dump_failed":
+        return error
+    try:
+        last = client.get(f"/operations?app={app}&limit=1")
+    except HowdahError:
+        return error
+    if last and last[0]["kind"] == "database.dump" and last[0]["error"]:
+        return _as_error(last[0]["error"])
+    return error
+
+
+@contextmanager
+def _replacing(file: Path, force: bool) -> Iterator[IO[bytes]]:
+    """Written beside, mode 0600, and put into its place when all is in it.
+
+    Raises HowdahError `file_exists`, `file`.
+    """
+    if file.exists() and not force:
+        raise HowdahError("file_exists", f"{file} is there already", hint="Name another file, or say --force.")
+    unfinished = file.with_name(f"{file.name}.part")
+    try:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        unfinished.replace(file)
+    except OSError as error:
+        raise HowdahError("file", f"{file} can't be written", detail=f"{error.strerror}.") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--app", required=True, metavar="NAME", help="What the new app is called.")
+@env_option
+@click.option(
+    "--instance",
+    metavar="NAME",
+    shell_complete=complete_instance,
+    help="Make it on this server (`howdah instance list`).  [default: howdah's own]",
+)
+@click.option(
+    "--extension", "extensions", multiple=True, metavar="NAME", help="Let howdah make this one, if an app may not."
+)
+@output_option("table", "json", "env")
+@click.pass_obj
+def load(
+    here: Here, file: Path, app: str, env: Path | None, instance: str | None, extensions: tuple[str, ...], output: str
+) -> None:
+    """Make a new app from FILE, which `howdah dump` wrote.
+
+    Until all is in it, there is no such app; where something fails, nothing is left of it. Its logins have new
+    passwords, and their URLs are shown this once.
+    """
+    client = here.client()
+    with env_file(env) as target:
+        refuse_to_lose(client, app, target)
+        # What stands in the way of the name is told before the file travels.
+        client.post("/plans", {"app": app, "change": "create", "instance": instance}, changes=False)
+        operation = _send(client, file, app, instance, extensions)
+        show_notices(_followed(client, operation)["notices"])
+        answer = with_urls(client, client.post("/apps", {"app": app}))
+        hand_over(here, answer, output, target, "Loaded")
+
+
+def _send(client: Client, file: Path, app: str, instance: str | None, extensions: tuple[str, ...]) -> str:
+    from urllib.parse import urlencode
+
+    asked = [("app", app), *([("instance", instance)] if instance else []), *(("extension", e) for e in extensions)]
+    try:
+        with file.open("rb") as body:
+            length = os.fstat(body.fileno()).st_size
+            progress = _Progress("sent")
+            try:
+                answer = client.upload(f"/loads?{urlencode(asked)}", _Watched(body, progress), length)
+            finally:
+                progress.end()
+    except OSError as error:
+        raise HowdahError("file", f"{file} can't be read", detail=f"{error.strerror}.") from None
+    return str(answer["operation"])
+
+
+def _followed(client: Client, operation: str) -> dict[str, Any]:
+    """The operation at its end. Raises the HowdahError that it failed with."""
+    shown = None
+    while True:
+        now: dict[str, Any] = client.get(url_path("operations", operation))
+        if now["step"] not in (None, shown) and sys.stderr.isatty():
+            shown = now["step"]
+            say(f"  {shown}")
+        if now["state"] == "done":
+            return now
+        if now["state"] != "running":
+            raise _as_error(now["error"] or {"code": "load_failed", "message": "the load was cut short"})
+        time.sleep(_LOOK_EVERY)
+
+
+def _as_error(error: dict[str, Any]) -> HowdahError:
+    code = error.get("code")
+    texts = {name: error.get(name) for name in ("detail", "hint")}
+    return HowdahError(code if code in CODES else "internal", str(error.get("message")), **texts)
+
+
+class _Progress:
+    """Bytes so far, on a terminal."""
+
+    def __init__(self, verb: str):
+        self._verb = verb
+        self._count = 0
+        self._told = 0.0
+        self._terminal = sys.stderr.isatty()
+
+    def add(self, count: int) -> None:
+        self._count += count
+        if self._terminal and time.monotonic() - self._told > _TELL_EVERY:
+            self._told = time.monotonic()
+            click.echo(f"\r  {size(self._count)} {self._verb} ", err=True, nl=False)
+
+    def end(self) -> None:
+        if self._told:
+            click.echo("\r" + " " * 40 + "\r", err=True, nl=False)
+
+
+class _Watched:
+    """A file that tells how much of it was read."""
+
+    def __init__(self, file: IO[bytes], progress: _Progress):
+        self._file = file
+        self._progress = progress
+
+    def read(self, count: int = -1) -> bytes:
+        piece = self._file.read(count)
+        self._progress.add(len(piece))
+        return piece

@@ -1,0 +1,144 @@
+"""Loads that are cut short, and on servers that howdah doesn't run."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import psycopg
+import pytest
+
+from howdah.domain.errors import HowdahError
+from howdah.services.loads import Loads
+from howdah.services.platform import Platform
+from howdah.services.restoring import Restore
+from howdah.store import apps as app_store
+from tests.foreign_server import foreign_server
+
+
+@pytest.fixture
+def file(platform: Platform) -> Iterator[Path]:
+    """A dump of a small app, as the door would have it received."""
+    if not platform._core.exists("boxed"):
+        created = platform.apps.create("boxed", "test")
+        platform.apps.delivered(created)
+        with psycopg.connect(created.logins[0].url or "", autocommit=True) as session:
+            session.execute("CREATE TABLE t AS SELECT 1 AS n")
+    file = platform.loads.folder() / "received.zip"
+    file.write_bytes(b"".join(platform.dumps.dump("boxed", "test")))
+    yield file
+    file.unlink(missing_ok=True)
+
+
+def waiting(platform: Platform) -> list[str]:
+    with platform.store.connect() as stored:
+        return [record.name for record in app_store.list_prepared(stored)]
+
+
+def state(platform: Platform, operation: str) -> str:
+    return platform.operations.get(operation).state
+
+
+def left_of(platform: Platform, name: str) -> list[str]:
+    with platform._core.instance("home").session() as connection:
+        return [
+            row[0]
+            for row in connection.execute(
+                "SELECT rolname FROM pg_roles WHERE rolname ~ %(n)s UNION ALL "
+                "SELECT datname FROM pg_database WHERE datname ~ %(n)s",
+                {"n": f"^{name}"},
+            ).fetchall()
+        ]
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def load(platform: Platform, file: Path, app: str, **options: str) -> str:
+    """Wait for the end of it; how it ended."""
+    operation = platform.loads.start(file, app, "test", **options)
+    wait_until(lambda: state(platform, operation) != "running")
+    return state(platform, operation)
+
+
+def test_a_load_that_was_cut_short_is_swept(platform: Platform, file: Path) -> None:
+    with patch.object(Restore, "run", side_effect=RuntimeError), patch.object(Loads, "_discard"):
+        # As kill -9 would have it: nothing is tidied up.
+        assert load(platform, file, "unboxed") == "failed"
+    (name,) = waiting(platform)
+    assert left_of(platform, name) != []
+    # It is no app, for nobody.
+    assert "unboxed" not in [app.app for app in platform.apps.list()]
+    with pytest.raises(HowdahError):
+        platform.apps.info(name)
+    platform.pool.refill()
+    assert waiting(platform) == [name], "the pool took it for its own"
+    platform.loads.sweep(at_start=True)
+    assert (waiting(platform), left_of(platform, name)) == ([], [])
+    assert not platform._core.home.loads.exists()
+
+
+def test_one_that_is_under_way_is_left_alone(platform: Platform, file: Path) -> None:
+    run = Restore.run
+
+    def swept(restore: Restore, part: Path) -> list[str]:
+        platform.loads.sweep()
+        platform.pool.refill()
+        return run(restore, part)
+
+    with patch.object(Restore, "run", swept):
+        assert load(platform, file, "watched") == "done"
+    created = platform.apps.create("watched", "test")
+    assert created.resumed
+    with psycopg.connect(created.logins[0].url or "") as session:
+        assert session.execute("SELECT n FROM t").fetchone() == (1,)
+
+
+def test_a_name_that_was_taken_meanwhile(platform: Platform, file: Path) -> None:
+    run = Restore.run
+
+    def overtaken(restore: Restore, part: Path) -> list[str]:
+        platform.apps.delivered(platform.apps.create("contested", "test"))
+        return run(restore, part)
+
+    with patch.object(Restore, "run", overtaken):
+        assert load(platform, file, "contested") == "failed"
+    assert waiting(platform) == []
+    assert platform.apps.info("contested").drift == []
+
+
+def test_to_and_from_an_adopted_server(platform: Platform, file: Path) -> None:
+    """Of another release, whose own programs are used, and by an admin who is no superuser."""
+    system = Path("/usr/lib/postgresql/15/bin")
+    if not (system / "pg_restore").exists():
+        pytest.skip("the system's PostgreSQL 15 isn't here")
+    with foreign_server(str(system)) as server:
+        platform.instances.add("elder", server.conninfo, server.password, "test")
+        created = platform.apps.create("elderly", "test", instance="elder")
+        platform.apps.delivered(created)
+        with psycopg.connect(created.logins[0].url or "", autocommit=True) as session:
+            session.execute("CREATE TABLE t AS SELECT 15 AS n")
+        older = platform.loads.folder() / "older.zip"
+        older.write_bytes(b"".join(platform.dumps.dump("elderly", "test")))
+        again = shutil.copy(older, older.with_name("again.zip"))
+        assert load(platform, older, "modernised") == "done"
+        assert load(platform, Path(again), "elderly_too", instance="elder") == "done"
+        for app in ("modernised", "elderly_too"):
+            made = platform.apps.create(app, "test")
+            with psycopg.connect(made.logins[1].url or "") as session:
+                assert session.execute("SELECT n FROM t").fetchone() == (15,)
+            platform.apps.delivered(made)
+            assert platform.apps.info(app).drift == []
+        if platform._core.instance("home").server.major > 15:
+            with pytest.raises(HowdahError) as caught:
+                platform.loads.start(file, "backwards", "test", instance="elder")
+            assert caught.value.code == "dump_newer"
+        for app in ("elderly", "elderly_too"):
+            platform.drops.drop(app, app, "test")
+            platform.drops.purge(app, app, "test")
+        platform.instances.remove("elder", "test")
