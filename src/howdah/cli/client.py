@@ -72,7 +72,10 @@ class Client:
         self._request("DELETE", path, None, {})
 
     def download(self, path: str, take: Callable[[bytes], object]) -> None:
-        """Have a file made by `path`, handing it over in pieces. Raises also `dump_failed` where it ended too early."""
+        """Have a file made by `path`, handing it over in pieces.
+
+        Raises HowdahError `dump_failed` where it ended too early.
+        """
         import http.client
 
         connection = self._door.connect(TRANSFER_TIMEOUT)

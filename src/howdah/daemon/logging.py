@@ -25,7 +25,7 @@ def configure_logging() -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.StackInfoRenderer(), *render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import ConnStatus
 
 from howdah.domain.errors import HowdahError
 
@@ -204,15 +203,13 @@ def _down(error: psycopg.OperationalError, hint: str = DOWN_HINT) -> HowdahError
 def is_alive(connection: Connection) -> bool:
     """Whether an idle connection still stands, as far as this end knows: no round trip.
 
-    A server that ended a session has said so, or closed the socket; either makes it readable.
+    A server that ended a session has said so, or closed the socket; either makes it readable. What else makes it so
+    (a setting that was changed for everybody) is no reason to keep it.
     """
     try:
-        if connection.closed or not select.select([connection.fileno()], [], [], 0)[0]:
-            return not connection.closed
-        connection.pgconn.consume_input()
+        return not connection.closed and not select.select([connection.fileno()], [], [], 0)[0]
     except (psycopg.OperationalError, OSError, ValueError):
         return False
-    return connection.pgconn.status == ConnStatus.OK and not connection.closed
 
 
 def _said(error: psycopg.OperationalError) -> str:

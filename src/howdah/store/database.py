@@ -90,6 +90,8 @@ def _pool(conninfo: str, size: int) -> ConnectionPool[Any]:
 def _check(connection: Connection) -> None:
     """What the pool asks before it lends a connection: one that raises is replaced."""
     if not is_alive(connection):
+        # The pool would keep one that isn't closed, whatever is said of it.
+        connection.close()
         raise psycopg.OperationalError("the connection is gone")
 
 
