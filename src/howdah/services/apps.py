@@ -9,7 +9,7 @@ import psycopg
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.names import HOME_INSTANCE
-from howdah.domain.records import DatabaseRecord
+from howdah.domain.records import AppRecord, DatabaseRecord
 from howdah.domain.specs import Access, Purpose
 from howdah.domain.views import (
     AppInfo,
@@ -61,8 +61,9 @@ class Apps:
         `server_down`, `statement_failed`.
         """
         wanted = self._making.wanted(app, purposes)
-        place = self._place(app, instance)
-        redo = self._making.undelivered(app)
+        existing = self._making.find(app)
+        place = self._place(app, existing, instance)
+        redo = existing is not None and self._making.undelivered(existing)
         with (
             self._making.handing_out(app) as made_for,
             self._operations.run("database.create", app, actor, key, redo=redo) as operation,
@@ -96,7 +97,7 @@ class Apps:
     def plan_create(self, app: str, *, instance: str | None = None, purposes: Iterable[Purpose] = ()) -> PlannedApp:
         """What `create` would do now. Raises what `create` raises before it changes anything."""
         wanted = self._making.wanted(app, purposes)
-        return PlannedApp(app, self._making.plan(self._place(app, instance), app, wanted))
+        return PlannedApp(app, self._making.plan(self._place(app, self._making.find(app), instance), app, wanted))
 
     def list(self, only: str | None = None) -> list[AppSummary]:
         """Every app, oldest first, as the catalogs say now; or `only` one. Sizes may be some minutes old."""
@@ -192,8 +193,7 @@ class Apps:
             last_activity=max(seen, default=None),
         )
 
-    def _place(self, app: str, instance: str | None) -> Instance:
-        record = self._making.find(app)
+    def _place(self, app: str, record: AppRecord | None, instance: str | None) -> Instance:
         if record is None:
             return self._core.instance(instance or HOME_INSTANCE)
         if instance not in (None, record.instance):

@@ -152,7 +152,7 @@ class Loads:
             with instance.session() as connection:
                 passwords, verifiers = mint_passwords(connection, [r.name for r in database.logins if r.enabled])
                 # Open for its own logins, whose passwords nobody knows.
-                instance.loop.converge(connection, name, database.spec(verifiers=verifiers)).check()
+                instance.loop.make(connection, name, database.spec(verifiers=verifiers)).check()
             restore = Restore(instance, load.programs, database, dumped, passwords, load.extensions)
             self._operations.step(operation, f"restoring the {database.purpose} database")
             notices += restore.run(files[database.purpose])

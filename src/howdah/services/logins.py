@@ -89,10 +89,11 @@ class Logins:
     def issued(self, record: AppRecord, passwords: Mapping[str, str]) -> list[IssuedLogin]:
         """The logins with their URLs, in the order of the record."""
         ways = self._core.of(record).ways
+        # Asked for once: the port is the running server's.
+        host, port = ways.url_host, ways.url_port
 
         def url(role: RoleRecord, database: DatabaseRecord) -> str:
-            password = passwords[role.name]
-            return minting.database_url(role.name, password, ways.url_host, ways.url_port, database.name)
+            return minting.database_url(role.name, passwords[role.name], host, port, database.name)
 
         return [
             IssuedLogin(role.name, _access(role), url(role, database), database.purpose)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from howdah.domain.diff import diff_database, diff_login, diff_outside, needs_look_inside
 from howdah.domain.errors import HowdahError
-from howdah.domain.observed import ObservedDatabase
+from howdah.domain.observed import NOTHING_THERE, ObservedDatabase
 from howdah.domain.plans import Plan, Statement
 from howdah.domain.records import DatabaseRecord
 from howdah.domain.server import Server
@@ -118,6 +118,13 @@ class Loop:
             loop = replace(self, kept=kept)
             return loop._converge(connection, app, spec, loop._next_plan)
 
+    def make(self, connection: Connection, app: str, spec: DatabaseSpec) -> Convergence:
+        """The same of a database and roles that aren't there yet: the first look can be spared."""
+        with KeptConnections(self.connector) as kept:
+            loop = replace(self, kept=kept)
+            first = diff_database(spec, NOTHING_THERE, self.server)
+            return loop._converge(connection, app, spec, loop._next_plan, first=first)
+
     def converge_outside(self, connection: Connection, app: str, spec: DatabaseSpec) -> Convergence:
         """The same for all but what lies in the database, which stays as it is: in a fraction of the time.
 
@@ -127,11 +134,13 @@ class Loop:
             loop = replace(self, kept=kept)
             return loop._converge(connection, app, spec, loop._next_plan_outside)
 
-    def _converge(self, connection: Connection, app: str, spec: DatabaseSpec, next_plan: _NextPlan) -> Convergence:
+    def _converge(
+        self, connection: Connection, app: str, spec: DatabaseSpec, next_plan: _NextPlan, *, first: Plan | None = None
+    ) -> Convergence:
         outcome = Convergence()
         tried: dict[str, str] = {}
         for _ in range(_PASSES):
-            plan = next_plan(connection, app, spec)
+            plan, first = first or next_plan(connection, app, spec), None
             untried = [statement for statement in plan if statement.sql not in tried]
             if not untried:
                 break

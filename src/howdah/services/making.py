@@ -71,10 +71,9 @@ class Making:
         with self._core.store.connect_plain() as stored:
             return app_store.find_app(stored, app)
 
-    def undelivered(self, app: str) -> bool:
+    def undelivered(self, record: AppRecord) -> bool:
         """Whether some database was begun and its URLs never left: the control plane died in between."""
-        record = self.find(app)
-        return record is not None and bool(self._takeable(record))
+        return bool(self._takeable(record))
 
     def delivered(self, app: str, databases: Sequence[str]) -> None:
         """The URLs of these databases have gone out."""
@@ -239,7 +238,9 @@ class Making:
             database = self._core.app(app).called(planned.name)
             names = [role.name for role in database.logins if role.enabled and not role.short_lived]
             passwords, verifiers = mint_passwords(connection, names)
-            outcome = instance.loop.converge(connection, app, database.spec(verifiers=verifiers))
+            # What an earlier create began has to be looked at first.
+            converge = instance.loop.converge if made.resumed else instance.loop.make
+            outcome = converge(connection, app, database.spec(verifiers=verifiers))
             outcome.check()
             with self._core.store.connect() as stored:
                 app_store.set_ready(stored, app, database.name)

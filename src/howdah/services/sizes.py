@@ -11,10 +11,12 @@ from howdah.postgres import catalog
 from howdah.postgres.connections import Connection
 from howdah.services.core import Core, Instance
 
-# Asked for on the way of a `list`, and in one tick: about a millisecond each.
+# Asked for on the way of a `list`, and in one tick: a millisecond each, ten where the disk has to tell.
 _AT_ONCE = 20
 _IN_A_TICK = 50
 _FRESH_S = 30.0
+# Until the next tick, while there are some that were never seen.
+_SOON_S = 2.0
 
 
 class Sizes:
@@ -37,8 +39,11 @@ class Sizes:
             found = {name: self._seen.get((instance.name, name)) for name in wanted}
         return {name: seen[1] for name, seen in found.items() if seen is not None and seen[1] is not None}
 
-    def refresh(self) -> None:
-        """Look again at the databases whose size is the oldest; called by the tick."""
+    def refresh(self) -> float | None:
+        """Look again at the databases whose size is the oldest; called by the tick.
+
+        Returns in how many seconds there is more to do, None where it can wait as usual.
+        """
         there = {(database.instance, database.name) for database in self._core.shown()}
         with self._guard:
             self._seen = {key: seen for key, seen in self._seen.items() if key in there}
@@ -53,6 +58,8 @@ class Sizes:
                     self._ask(instance, connection, [database for _, (on, database) in old if on == name])
             except (HowdahError, psycopg.OperationalError):
                 continue  # the instance has said so
+        with self._guard:
+            return _SOON_S if there - self._seen.keys() else None
 
     def _ask(self, instance: Instance, connection: Connection, names: list[str]) -> None:
         if not names:
