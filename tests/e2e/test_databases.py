@@ -29,6 +29,17 @@ def test_the_first_create_prints_a_line_for_each(howdah: Howdah) -> None:
     assert "postgresql://" not in done.stderr
 
 
+def test_code_for_each_of_them(howdah: Howdah) -> None:
+    howdah.run("create", "coded", "--test-db")
+    assert "DATABASE_URL" in howdah.run("connect", "coded", "--for", "psycopg").stdout
+    shown = howdah.json("connect", "coded", "--for", "psycopg", "--database", "test")
+    assert shown["variable"] == "TEST_DATABASE_URL"
+    assert all("TEST_DATABASE_URL" in file["text"] for file in shown["files"])
+    for other in (("--readonly", "--database", "test"), ("--database", "shadow")):
+        done = howdah.run("connect", "coded", "--for", "psycopg", *other, check=False)
+        assert (done.returncode, "coded has no" in done.stderr) == (3, True)
+
+
 def test_added_later_only_the_new_url_is_printed(howdah: Howdah) -> None:
     app = howdah.create("later")
     done = howdah.run("create", "later", "--test-db")

@@ -145,7 +145,8 @@ class Client:
             "control_plane_down",
             "the control plane went away before it answered",
             detail="What was asked for may or may not have been done.",
-            hint=f"See `{self._program} status`, then run the same command again: howdah goes on where it stopped.",
+            hint=f"See `{self._program} status`, then run the same command again: howdah goes on where it stopped."
+            f"{self._door.doubts}",
         )
 
     def _exchange(self, method: str, path: str, content: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from howdah.cli.delivery import variable_of
-from howdah.cli.here import Here, app_argument, output_option
+from howdah.cli.here import Here, app_argument, database_option, output_option
 from howdah.cli.place import place_of
 from howdah.cli.render import Column, say, show_json, show_table
 from howdah.cli.snippets import SNIPPETS
@@ -22,9 +22,10 @@ Examples:
 @app_argument()
 @click.option("--for", "client", type=click.Choice(list(SNIPPETS)), help="Which client or framework.")
 @click.option("--readonly", is_flag=True, help="For the login that sees every table and changes none.")
+@database_option()
 @output_option("table", "json")
 @click.pass_obj
-def connect(here: Here, app: str, client: str | None, readonly: bool, output: str) -> None:
+def connect(here: Here, app: str, client: str | None, readonly: bool, database: str, output: str) -> None:
     """Print code that connects a client to APP's database.
 
     It reads DATABASE_URL (DATABASE_URL_READONLY with --readonly) from the environment and holds no password. Each
@@ -32,11 +33,11 @@ def connect(here: Here, app: str, client: str | None, readonly: bool, output: st
     """
     snippet = SNIPPETS[client] if client else None
     access = "readonly" if readonly or (snippet and snippet.readonly) else "owner"
-    place = place_of(here.client(), app, access)
+    place = place_of(here.client(), app, access, database)
     if snippet is None:
         _list(here, app, output)
         return
-    variable = variable_of(access)
+    variable = variable_of(access, database)
     texts = snippet.filled(place, variable)
     if output == "json":
         files = [{"name": name, "text": text} for name, text in texts.items()]

@@ -210,4 +210,9 @@ class EnvFile:
             return b""
 
     def _failure(self, reason: str) -> HowdahError:
-        return HowdahError("env_file", f"can't write {self.path}", detail=reason)
+        return HowdahError(
+            "env_file",
+            f"can't write {self.path}",
+            detail=reason,
+            hint="Name a file in a folder that is there and that this account may write to.",
+        )

@@ -58,9 +58,10 @@ def places(client: Client, app: str) -> list[Place]:
     ]
 
 
-def place_of(client: Client, app: str, access: str) -> Place:
-    """The way of the app's login of that access to its main database. Raises HowdahError `login_not_found`."""
+def place_of(client: Client, app: str, access: str, purpose: str = "main") -> Place:
+    """The way of the app's login of that access to its database. Raises HowdahError `login_not_found`."""
     for place in places(client, app):
-        if place.access == access and place.purpose == "main":
+        if place.access == access and place.purpose == purpose:
             return place
-    raise HowdahError("login_not_found", f"{app} has no {access} login", hint=f"See `howdah logins {app}`.")
+    where = "" if purpose == "main" else f" for a {purpose} database"
+    raise HowdahError("login_not_found", f"{app} has no {access} login{where}", hint=f"See `howdah logins {app}`.")

@@ -39,6 +39,11 @@ class RemoteDoor:
         return self.url
 
     @property
+    def doubts(self) -> str:
+        """What may be wrong where whoever answers ends the connection."""
+        return "" if self.https else " If TLS is spoken there, HOWDAH_URL begins with https://."
+
+    @property
     def headers(self) -> dict[str, str]:
         """What goes with every request."""
         return {"Authorization": f"Bearer {self.token}"}

@@ -134,7 +134,13 @@ class Instances:
             try:
                 apply(connector, connection, plan, Recorder())
             except HowdahError as error:
-                raise HowdahError("instance_unsuitable", error.message, detail=error.detail) from None
+                by_hand = "; ".join(statement.shown for statement in plan)
+                raise HowdahError(
+                    "instance_unsuitable",
+                    error.message,
+                    detail=error.detail,
+                    hint=f"Have somebody who may do it run there: {by_hand}. Then run this again.",
+                ) from None
         with connector.connect():
             pass
         return AdoptedRecord(

@@ -172,15 +172,13 @@ class Loads:
         operation.answer = {"app": load.app, "notices": list(dict.fromkeys(notices))}
 
     def _name(self, load: _Load, connection: Connection, name: str) -> None:
-        """It becomes the app; from here on a crash is a rename's, which is finished."""
+        """It becomes the app; from here on a crash is that of a create, which is finished."""
         instance = load.instance
         with self._core.store.connect() as stored:
             record = app_store.get_app(stored, name)
         self._check_free(instance, connection, load.app, [database.purpose for database in record.databases])
         pairs = [(each, each.renamed(names_for(load.app, each.purpose))) for each in record.databases]
         with self._core.store.connect() as stored:
-            for database in record.databases:
-                app_store.set_ready(stored, name, database.name)
             app_store.rename(stored, name, load.app, pairs)
             app_store.set_unprepared(stored, load.app)
         record = self._core.app(load.app)
@@ -188,6 +186,8 @@ class Loads:
         for database in record.databases:
             instance.loop.converge(connection, load.app, database.spec()).check()
         with self._core.store.connect() as stored:
+            for database in record.databases:
+                app_store.set_ready(stored, load.app, database.name)
             app_store.set_renamed(stored, load.app)
 
     def _differences(self, load: _Load) -> list[str]:
