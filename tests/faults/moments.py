@@ -98,9 +98,13 @@ class Frail(Howdah):
         except HowdahError as error:
             if error.code != "control_plane_down":
                 return error
+            lost = error
         # Nobody else may end it, and it may not end a connection either.
         assert self.process is not None
-        assert self.process.wait(10) == -9
+        try:
+            assert self.process.wait(10) == -9
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"a connection was lost, though nobody died: {lost}") from lost
         return None
 
     def insist(self, path: str, body: dict[str, Any], key: str | None = None) -> Any:
@@ -131,7 +135,7 @@ class Frail(Howdah):
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
-    def wait_until(self, query: str, seconds: float = 30) -> None:
+    def wait_until(self, query: str, seconds: float = 60) -> None:
         """Until the store answers this query with nothing."""
         deadline = time.monotonic() + seconds
         while left := asked(self, query, "howdah"):

@@ -28,6 +28,8 @@ KEPT = timedelta(days=7)
 _LONGEST = timedelta(days=365)
 _LOOK_EVERY_S = 3600.0
 _AGAIN_S = 30.0
+# A server that crashed is there again by then.
+_SOON_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -142,27 +144,35 @@ class Drops:
                 plans = [purge_plan(instance, connection, record, database) for database in record.databases]
                 with self._core.store.connect() as stored:
                     app_store.set_purging(stored, app)
-                # There is no way back from here: what fails now is tried again.
-                self._core.wake("app.purge", _AGAIN_S)
-                for plan in plans:
-                    apply(instance.connector, connection, plan, Recorder(), superuser=instance.server.superuser)
-                left = [
-                    statement.description
-                    for database in record.databases
-                    for statement in purge_plan(instance, connection, record, database)
-                ]
-                if left:
-                    raise HowdahError(
-                        "statement_failed",
-                        f'app "{app}" could not be deleted altogether',
-                        detail="; ".join(left),
-                        hint="howdah's admin may not do that on this instance; a superuser of it has to help.",
-                    )
-                with self._core.store.connect() as stored:
-                    app_store.forget(stored, app)
+                with self._going_on():
+                    for plan in plans:
+                        apply(instance.connector, connection, plan, Recorder(), superuser=instance.server.superuser)
+                    left = [
+                        statement.description
+                        for database in record.databases
+                        for statement in purge_plan(instance, connection, record, database)
+                    ]
+                    if left:
+                        raise HowdahError(
+                            "statement_failed",
+                            f'app "{app}" could not be deleted altogether',
+                            detail="; ".join(left),
+                            hint="howdah's admin may not do that on this instance; a superuser of it has to help.",
+                        )
+                    with self._core.store.connect() as stored:
+                        app_store.forget(stored, app)
             done = [statement for plan in plans for statement in instance.loop.shown(plan)]
             operation.answer = {"statements": len(done)}
             return PurgedApp(app, _names(record), done, str(operation.id))
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Where there is no way back: what fails in the block is tried again before long, whoever asked for it."""
+        try:
+            yield
+        except BaseException:
+            self._core.wake("app.purge", _SOON_S)
+            raise
 
     def purge_due(self) -> float:
         """Purge what is past its deadline, and finish what was cut short; returns the seconds until the next one."""
