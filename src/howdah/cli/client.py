@@ -164,8 +164,10 @@ class Client:
                 hint=f"See `{self._program} operations` and `{self._program} logs`.",
             ) from None
         except (OSError, http.client.IncompleteRead) as error:
+            self._check_scheme()
             raise ConnectionLostError from error
         except http.client.HTTPException:
+            self._check_scheme()
             raise HowdahError(
                 "internal",
                 "what answers in the control plane's place doesn't speak HTTP",
@@ -173,6 +175,10 @@ class Client:
             ) from None
         finally:
             connection.close()
+
+    def _check_scheme(self) -> None:
+        if isinstance(self._door, RemoteDoor):
+            self._door.check_scheme()
 
 
 def url_path(*parts: str) -> str:
