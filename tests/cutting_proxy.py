@@ -50,7 +50,11 @@ class CuttingProxy:
                 if self.closed:
                     client.close()
                     continue
-                server = socket.create_connection(("127.0.0.1", self._target))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._target))
+                except OSError:
+                    client.close()
+                    continue
                 with self._guard:
                     self._open |= {client, server}
                 threading.Thread(target=self._forward, args=(client, server, True), daemon=True).start()

@@ -73,7 +73,7 @@ def test_what_it_is(adopted: Adopted) -> None:
         assert limit in said
     assert shown["port"] == adopted.server.port
     table = adopted.howdah.run("instance", "show", "reports").stdout
-    assert "boss, with CREATEROLE and CREATEDB acting as howdah" in table
+    assert "boss, with CREATEROLE and CREATEDB, acting as howdah" in table
     home = adopted.howdah.json("instance", "show", "home")
     assert home["capabilities"]["superuser"] is True
 
@@ -164,6 +164,7 @@ def test_a_server_that_is_away(adopted: Adopted) -> None:
         assert (shown["state"], shown["version"], shown["capabilities"]) == ("unreachable", None, None)
         assert "can't be reached" in shown["notices"][0]
         assert "passw" not in str(shown["notices"])
+        assert f"NOTICE:  reports: {shown['notices'][0]}".split("\n")[0] in howdah.run("instance", "list").stderr
         logins = {each["login"]: each for each in howdah.json("logins")}
         assert logins["patient_user"]["attributes"] == ["unreachable"]
         assert logins["patient_home_user"]["open_sessions"] == 0
@@ -212,10 +213,16 @@ def test_what_is_refused(adopted: Adopted, name: str, conninfo: str, status: int
 
 
 def test_a_password_in_the_connection_string_is_refused_and_not_repeated(adopted: Adopted) -> None:
-    for conninfo in ("postgresql://boss:hunter22@127.0.0.1/postgres", "host=127.0.0.1 user=boss password=hunter22"):
+    for conninfo in (
+        "postgresql://boss:hunter22@127.0.0.1/postgres",
+        "postgresql://boss@127.0.0.1/postgres?password=hunter22",
+        "host=127.0.0.1 user=boss password=hunter22",
+    ):
         code, text = adopted.add("new", conninfo, check=False)
         assert code == 2
         assert "a password doesn't belong into the connection string" in text
+        assert "It stands in the shell's history now: change it." in text
+        assert "--password-file" in text
         assert "hunter22" not in text
 
 
@@ -223,7 +230,8 @@ def test_a_wrong_password(adopted: Adopted) -> None:
     done = adopted.howdah.run(
         *("instance", "add", "new", adopted.server.conninfo, "--password-file", "-"), input="wrong-one\n", check=False
     )
-    assert done.returncode == 6
+    assert done.returncode == 4
+    assert "127.0.0.1 refuses boss" in done.stderr
     assert "password authentication failed" in done.stderr
     assert "secrets" not in done.stderr
     assert "wrong-one" not in done.stderr
@@ -235,11 +243,14 @@ def test_an_admin_that_may_too_little(adopted: Adopted) -> None:
         root.execute("ALTER ROLE boss NOCREATEDB")
     try:
         code, text = adopted.add("reports", adopted.server.conninfo, "--replace", check=False)
+        table = adopted.howdah.run("instance", "show", "reports").stdout
     finally:
         with adopted.server.as_superuser() as root:
             root.execute("ALTER ROLE boss CREATEDB")
     assert code == 4
-    assert 'ALTER ROLE "boss" CREATEROLE CREATEDB' in text
+    assert "may not create databases" in text
+    assert 'ALTER ROLE "boss" CREATEDB;' in text
+    assert "boss, with CREATEROLE, without CREATEDB, acting as howdah" in table
 
 
 def test_a_control_role_that_is_somebody_elses(adopted: Adopted) -> None:
@@ -252,7 +263,7 @@ def test_a_control_role_that_is_somebody_elses(adopted: Adopted) -> None:
     adopted.create("loyal")
     code, text = adopted.add("reports", adopted.server.conninfo, "--replace", "--control-role", "taken", check=False)
     assert code == 4
-    assert 'are those of its control role "howdah"' in text
+    assert 'has apps, which control role "howdah" looks after' in text
     assert adopted.howdah.json("instance", "show", "reports")["control_role"] == "howdah"
 
 
@@ -265,7 +276,10 @@ def test_a_new_password_of_the_admin(adopted: Adopted) -> None:
     states = {each["app"]: each["state"] for each in adopted.howdah.json("list")}
     assert states["rotated"] == "unreachable"
     done = adopted.howdah.run("info", "rotated", check=False)
-    assert "howdah instance add reports CONNINFO --replace" in done.stderr
+    assert done.returncode == 4
+    assert 'instance "reports" refuses its admin "boss"' in done.stderr
+    assert "`howdah instance add reports CONNINFO --replace`" in done.stderr
+    assert adopted.server.password not in done.stderr
     adopted.add("reports", adopted.server.conninfo, "--replace")
     states = {each["app"]: each["state"] for each in adopted.howdah.json("list")}
     assert states["rotated"] == "ready"

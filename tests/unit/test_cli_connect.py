@@ -6,6 +6,8 @@ from typing import Any, cast
 import pytest
 
 from howdah.cli.client import Client
+from howdah.cli.here import Here
+from howdah.cli.main import run
 from howdah.cli.place import Place, place_of, places
 from howdah.cli.snippets import SNIPPETS
 from howdah.domain.errors import HowdahError
@@ -16,6 +18,7 @@ class Door:
 
     def __init__(self, host: str = "db.example.com", logins: tuple[tuple[str, str], ...] = ()):
         self._host = host
+        self._purposes = {"myapp_test_user": "test", "myapp_shadow_user": "shadow"}
         self._logins = logins or (("myapp_user", "owner"), ("myapp_user_2", "owner"), ("myapp_readonly", "readonly"))
 
     def get(self, path: str) -> dict[str, Any]:
@@ -27,8 +30,8 @@ class Door:
                 "login": login,
                 "access": access,
                 "connection_limit": 30 if access == "owner" else -1,
-                "database": "myapp_db",
-                "purpose": "main",
+                "database": "myapp_db" if login not in self._purposes else f"myapp_{self._purposes[login]}_db",
+                "purpose": self._purposes.get(login, "main"),
             }
             for login, access in sorted(self._logins)
         ]
@@ -64,6 +67,31 @@ def test_no_such_access() -> None:
     with pytest.raises(HowdahError) as raised:
         place_of(client(logins=(("myapp_user", "owner"),)), "myapp", "readonly")
     assert raised.value.code == "login_not_found"
+
+
+def test_another_database_of_the_app() -> None:
+    door = client(logins=(("myapp_user", "owner"), ("myapp_test_user", "owner")))
+    place = place_of(door, "myapp", "owner", "test")
+    assert (place.login, place.database, place.purpose) == ("myapp_test_user", "myapp_test_db", "test")
+    with pytest.raises(HowdahError) as raised:
+        place_of(door, "myapp", "readonly", "test")
+    assert raised.value.code == "login_not_found"
+    assert raised.value.message == "myapp has no readonly login for its test database"
+    with pytest.raises(HowdahError) as raised:
+        place_of(door, "myapp", "owner", "shadow")
+    assert raised.value.code == "database_not_found"
+    assert raised.value.hint == "`howdah create myapp --shadow-db` adds one."
+
+
+def test_connect_for_another_database(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    door = client(logins=(("myapp_user", "owner"), ("myapp_test_user", "owner")))
+    monkeypatch.setattr(Here, "client", lambda _: door)
+    assert run(["connect", "myapp", "--for", "psycopg", "--database", "test"]) == 0
+    printed = capsys.readouterr().out
+    assert "TEST_DATABASE_URL" in printed
+    assert '"DATABASE_URL"' not in printed
+    assert run(["connect", "myapp", "--for", "metabase", "--database", "test"]) == 3
+    assert run(["connect", "myapp", "--database", "shadow"]) == 3
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS.values(), ids=lambda snippet: snippet.client)

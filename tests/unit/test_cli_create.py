@@ -78,7 +78,9 @@ def test_a_file_that_cannot_be_written_stops_create_before_it_began(
 ) -> None:
     assert door.run("create", "myapp", "--env", str(tmp_path / "no" / ".env")) == 7
     assert door.requests == []
-    assert "can't write" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "can't write" in said
+    assert f"HINT:  Make the folder {tmp_path / 'no'} first, or name another file." in said
 
 
 def test_a_file_that_fails_late_loses_no_url(

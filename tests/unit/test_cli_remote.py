@@ -1,6 +1,8 @@
 """The command line as a client of another machine's howdah: where it goes, and where it doesn't."""
 
 import json
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -160,3 +162,72 @@ def test_a_prefix_of_a_reverse_proxys(
     monkeypatch.setenv("HOWDAH_URL", os.environ["HOWDAH_URL"] + "/howdah")
     assert main.run(["list", "-o", "json"]) == 0
     assert elsewhere == [("/howdah/api/v1/apps", f"Bearer {TOKEN}")]
+
+
+@pytest.fixture
+def in_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
+    """The port of a server that speaks TLS and isn't called 127.0.0.1; its certificate is trusted."""
+    monkeypatch.setattr(client_module, "PAUSES", (0.0,))
+    subprocess.run(
+        [
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=db.example.com",
+            ),
+            *("-addext", "subjectAltName=DNS:db.example.com", "-keyout", "key.pem", "-out", "cert.pem"),
+        ],
+        check=True,
+        capture_output=True,
+        cwd=tmp_path,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    monkeypatch.setenv("HOWDAH_TOKEN", TOKEN)
+    monkeypatch.setenv("HOWDAH_CA_FILE", str(tmp_path / "cert.pem"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_http_where_https_is_spoken(
+    in_tls: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOWDAH_URL", f"http://127.0.0.1:{in_tls}")
+    assert main.run(["list"]) == 7
+    said = capsys.readouterr().err
+    assert f"http://127.0.0.1:{in_tls} answers in TLS" in said
+    assert f"HINT:  Use https://127.0.0.1:{in_tls} in HOWDAH_URL." in said
+
+
+def test_https_where_http_is_spoken(
+    elsewhere: list[tuple[str, str | None]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import os
+
+    monkeypatch.setenv("HOWDAH_URL", os.environ["HOWDAH_URL"].replace("http", "https"))
+    assert main.run(["list"]) == 7
+    said = capsys.readouterr().err
+    assert "no TLS connection" in said
+    assert "HINT:  " in said
+    assert elsewhere == []
+
+
+def test_a_server_of_another_name(
+    in_tls: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOWDAH_URL", f"https://127.0.0.1:{in_tls}")
+    assert main.run(["list"]) == 7
+    said = capsys.readouterr().err
+    assert "certificate is not valid for '127.0.0.1'.\n" in said

@@ -10,8 +10,8 @@ from howdah.api.permission import Asking, may
 from howdah.api.problems import problems
 from howdah.domain.permissions import Permission
 from howdah.domain.views import InstanceInfo, InstanceSummary, PlannedInstance
+from howdah.services.adopting import NAME_RULE
 from howdah.services.core import instance_not_found
-from howdah.services.instances import NAME_RULE
 
 router = APIRouter(prefix="/instances", tags=["instances"])
 
@@ -31,7 +31,9 @@ class NewInstance(BaseModel):
         examples=["postgresql://admin@localhost:5433/postgres"],
     )
     password: Password | None = Field(None, description="The admin's password; kept in a file of howdah's own")
-    control_role: RoleName | None = Field(None, description="howdah, or the one on record")
+    control_role: RoleName | None = Field(
+        None, description="Owns what howdah makes there; the one on record by default, else `howdah`"
+    )
 
 
 class AddInstance(NewInstance):

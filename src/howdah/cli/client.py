@@ -145,8 +145,7 @@ class Client:
             "control_plane_down",
             "the control plane went away before it answered",
             detail="What was asked for may or may not have been done.",
-            hint=f"See `{self._program} status`, then run the same command again: howdah goes on where it stopped."
-            f"{self._door.doubts}",
+            hint=f"See `{self._program} status`, then run the same command again: howdah goes on where it stopped.",
         )
 
     def _exchange(self, method: str, path: str, content: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
@@ -165,8 +164,10 @@ class Client:
                 hint=f"See `{self._program} operations` and `{self._program} logs`.",
             ) from None
         except (OSError, http.client.IncompleteRead) as error:
+            self._check_scheme()
             raise ConnectionLostError from error
         except http.client.HTTPException:
+            self._check_scheme()
             raise HowdahError(
                 "internal",
                 "what answers in the control plane's place doesn't speak HTTP",
@@ -174,6 +175,10 @@ class Client:
             ) from None
         finally:
             connection.close()
+
+    def _check_scheme(self) -> None:
+        if isinstance(self._door, RemoteDoor):
+            self._door.check_scheme()
 
 
 def url_path(*parts: str) -> str:

@@ -9,12 +9,14 @@ from howdah.cli.here import Here, app_argument, database_option, output_option
 from howdah.cli.place import place_of
 from howdah.cli.render import Column, say, show_json, show_table
 from howdah.cli.snippets import SNIPPETS
+from howdah.domain.specs import Purpose
 
 _EXAMPLES = """\b
 Examples:
   howdah connect myapp                               what there is
   howdah connect myapp --for node-pg > db.mjs        for Node.js with pg
   howdah connect myapp --for psycopg --readonly      for an analyst's Python
+  howdah connect myapp --for psycopg --database test for its tests
 """
 
 
@@ -28,14 +30,14 @@ Examples:
 def connect(here: Here, app: str, client: str | None, readonly: bool, database: str, output: str) -> None:
     """Print code that connects a client to APP's database.
 
-    It reads DATABASE_URL (DATABASE_URL_READONLY with --readonly) from the environment and holds no password. Each
-    file begins with its name. Without --for, list the clients.
+    It reads DATABASE_URL (DATABASE_URL_READONLY with --readonly, TEST_DATABASE_URL with --database test) from the
+    environment and holds no password. Each file begins with its name. Without --for, list the clients.
     """
     snippet = SNIPPETS[client] if client else None
     access = "readonly" if readonly or (snippet and snippet.readonly) else "owner"
     place = place_of(here.client(), app, access, database)
     if snippet is None:
-        _list(here, app, output)
+        _list(here, app, database, output)
         return
     variable = variable_of(access, database)
     texts = snippet.filled(place, variable)
@@ -46,10 +48,11 @@ def connect(here: Here, app: str, client: str | None, readonly: bool, database: 
         click.echo("\n".join(texts.values()), nl=False)
 
 
-def _list(here: Here, app: str, output: str) -> None:
+def _list(here: Here, app: str, database: str, output: str) -> None:
     if output == "json":
         show_json([{"client": s.client, "title": s.title, "files": list(s.files)} for s in SNIPPETS.values()])
         return
     columns = [Column("CLIENT"), Column("WHAT IT IS"), Column("FILES", listing=True)]
     show_table(columns, [[s.client, s.title, ", ".join(s.files)] for s in SNIPPETS.values()])
-    say(f"Print one: {here.command(f'connect {app} --for {next(iter(SNIPPETS))}')}")
+    which = "" if database == Purpose.MAIN else f" --database {database}"
+    say(f"Print one: {here.command(f'connect {app} --for {next(iter(SNIPPETS))}{which}')}")

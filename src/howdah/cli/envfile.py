@@ -143,7 +143,9 @@ class EnvFile:
         try:
             self._open_draft()
         except OSError as error:
-            raise self._failure(error.strerror or str(error)) from error
+            folder = self._target.parent
+            hint = None if folder.is_dir() else f"Make the folder {folder} first, or name another file."
+            raise self._failure(error.strerror or str(error), hint) from error
         return self
 
     def __exit__(
@@ -209,10 +211,6 @@ class EnvFile:
         except FileNotFoundError:
             return b""
 
-    def _failure(self, reason: str) -> HowdahError:
-        return HowdahError(
-            "env_file",
-            f"can't write {self.path}",
-            detail=reason,
-            hint="Name a file in a folder that is there and that this account may write to.",
-        )
+    def _failure(self, reason: str, hint: str | None = None) -> HowdahError:
+        hint = hint or "Name another file with --env, or leave it out: the lines go to standard output then."
+        return HowdahError("env_file", f"can't write {self.path}", detail=reason, hint=hint)

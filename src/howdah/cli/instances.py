@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import IO, Any
 
@@ -50,8 +51,14 @@ def instance() -> None:
 @click.option("--no-password", is_flag=True, help="The server asks the admin for none.")
 @click.option("--public-host", metavar="HOST", help="The host that apps' URLs name.  [default: CONNINFO's]")
 @click.option("--public-port", type=click.IntRange(1, 65535), metavar="PORT", help="The port that they name.")
-@click.option("--control-role", metavar="ROLE", help="Owns what howdah makes.  [default: howdah, or as it was]")
-@click.option("--replace", is_flag=True, help="Give an instance on record a new address or password.")
+@click.option(
+    "--control-role", metavar="ROLE", help="Owns what howdah makes.  [default: howdah, or the one on record]"
+)
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Give an instance on record a new address, admin or password; what isn't named stays.",
+)
 @click.option("--dry-run", is_flag=True, help="Try the way in, print what would run there, and change nothing.")
 @output_option("table", "json")
 @click.pass_obj
@@ -100,18 +107,18 @@ def _password(file: IO[str] | None, conninfo: str) -> str:
             raise HowdahError(
                 "invalid_input",
                 "there is no password in that file",
-                hint="Its first line is the password. Where the server asks for none, say --no-password.",
+                hint="Write it into the first line; --no-password says that the server asks for none.",
             )
         return text
+    if re.search(r"password\s*=", conninfo) or ":" in conninfo.partition("://")[2].partition("@")[0]:
+        # The control plane refuses it, and says why.
+        return "-"
     if not sys.stdin.isatty():
         raise HowdahError(
             "invalid_input",
             "there is nobody to ask for the admin's password",
             hint="Name a file with --password-file (- for standard input), or say --no-password.",
         )
-    if "password=" in conninfo or ":" in conninfo.partition("://")[2].partition("@")[0]:
-        # The control plane refuses it, and says why.
-        return "-"
     answer: str = click.prompt("Password of the server's admin", hide_input=True, err=True)
     return answer
 
@@ -139,6 +146,7 @@ def list_instances(here: Here, output: str) -> None:
         for each in answer
     ]
     show_table([Column(title, right=title == "APPS") for title in titles], rows)
+    show_notices([f"{each['name']}: {notice}" for each in answer for notice in each["notices"]])
 
 
 _NAME = click.argument("name", shell_complete=complete_instance)
@@ -184,10 +192,19 @@ def show(here: Here, name: str, output: str) -> None:
 
 
 def _admin(info: dict[str, Any]) -> str:
-    able = info["capabilities"]
-    kind = "" if able is None else f", {_kind(able)}"
-    acting = f" acting as {info['control_role']}" if info["control_role"] != info["admin"] else ""
-    return f"{info['admin']}{kind}{acting}"
+    acting = f", acting as {info['control_role']}" if info["control_role"] != info["admin"] else ""
+    return f"{info['admin']}{_powers(info['capabilities'])}{acting}"
+
+
+def _powers(able: dict[str, Any] | None) -> str:
+    """What the admin's login may do, as the server said."""
+    if able is None:
+        return ""
+    if able["superuser"]:
+        return ", a superuser"
+    powers = (("CREATEROLE", able["create_role"]), ("CREATEDB", able["create_db"]))
+    said = {may: " and ".join(word for word, has in powers if has is may) for may in (True, False)}
+    return "".join(f", {word} {said[may]}" for may, word in ((True, "with"), (False, "without")) if said[may])
 
 
 def _kind(able: dict[str, Any]) -> str:

@@ -34,11 +34,6 @@ class SocketDoor:
         return str(self.home.api_socket)
 
     @property
-    def doubts(self) -> str:
-        """What may be wrong where whoever answers ends the connection: nothing that could be told."""
-        return ""
-
-    @property
     def headers(self) -> dict[str, str]:
         """What goes with every request: nothing, as the kernel says who asks."""
         return {}

@@ -59,9 +59,19 @@ def places(client: Client, app: str) -> list[Place]:
 
 
 def place_of(client: Client, app: str, access: str, purpose: str = "main") -> Place:
-    """The way of the app's login of that access to its database. Raises HowdahError `login_not_found`."""
-    for place in places(client, app):
-        if place.access == access and place.purpose == purpose:
+    """The way of the app's login of that access to its database for `purpose`.
+
+    Raises HowdahError `database_not_found`, `login_not_found`.
+    """
+    there = [place for place in places(client, app) if place.purpose == purpose]
+    for place in there:
+        if place.access == access:
             return place
-    where = "" if purpose == "main" else f" for a {purpose} database"
-    raise HowdahError("login_not_found", f"{app} has no {access} login{where}", hint=f"See `howdah logins {app}`.")
+    if not there and purpose != "main":
+        raise HowdahError(
+            "database_not_found",
+            f'app "{app}" has no {purpose} database',
+            hint=f"`howdah create {app} --{purpose}-db` adds one.",
+        )
+    which = "" if purpose == "main" else f" for its {purpose} database"
+    raise HowdahError("login_not_found", f"{app} has no {access} login{which}", hint=f"See `howdah logins {app}`.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from howdah.domain.errors import HowdahError
+from howdah.domain.errors import HowdahError, sentence
 
 if TYPE_CHECKING:
     import http.client
@@ -39,11 +39,6 @@ class RemoteDoor:
         return self.url
 
     @property
-    def doubts(self) -> str:
-        """What may be wrong where whoever answers ends the connection."""
-        return "" if self.https else " If TLS is spoken there, HOWDAH_URL begins with https://."
-
-    @property
     def headers(self) -> dict[str, str]:
         """What goes with every request."""
         return {"Authorization": f"Bearer {self.token}"}
@@ -69,12 +64,15 @@ class RemoteDoor:
             raise HowdahError(
                 "tls",
                 f"{self.url} doesn't prove that it is who it should be",
-                detail=f"{error.verify_message}.",
+                detail=sentence(error.verify_message),
                 hint="HOWDAH_CA_FILE names a private CA's certificate; the system's CAs count otherwise.",
             ) from None
         except ssl.SSLError as error:
             raise HowdahError(
-                "tls", f"no TLS connection to {self.url}", detail=f"{error.reason or 'it was refused'}."
+                "tls",
+                f"no TLS connection to {self.url}",
+                detail=sentence(error.reason or "it was refused"),
+                hint="Check the port in HOWDAH_URL; http:// is for a howdah on this machine, or behind a tunnel.",
             ) from None
         except OSError as error:
             raise HowdahError(
@@ -87,6 +85,33 @@ class RemoteDoor:
         connection.sock.settimeout(timeout)
         return connection
 
+    def check_scheme(self) -> None:
+        """Raise HowdahError `tls` where what was addressed by http:// speaks TLS; for when it didn't answer.
+
+        The handshake carries nothing, so that it doesn't matter with whom.
+        """
+        import socket
+        import ssl
+
+        if self.https:
+            return
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        try:
+            with (
+                socket.create_connection((self.host, self.port), CONNECT_TIMEOUT) as plain,
+                context.wrap_socket(plain),
+            ):
+                pass
+        except OSError:
+            return
+        raise HowdahError(
+            "tls",
+            f"{self.url} answers in TLS, and HOWDAH_URL says http",
+            hint=f"Use https{self.url.removeprefix('http')} in HOWDAH_URL.",
+        )
+
     def _context(self) -> ssl.SSLContext:
         import ssl
 
@@ -96,7 +121,7 @@ class RemoteDoor:
             raise HowdahError(
                 "tls",
                 f"can't read the certificates in {self.ca_file}",
-                detail=f"{error.strerror or error}.",
+                detail=sentence(error.strerror or str(error)),
                 hint="HOWDAH_CA_FILE is to name a PEM file with the CA's certificate.",
             ) from None
 

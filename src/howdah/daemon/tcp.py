@@ -14,7 +14,7 @@ from howdah.api.entrances import TcpEntrance
 from howdah.api.guests import GuestProtocol
 from howdah.daemon.door import Serving
 from howdah.daemon.settings import ApiSettings
-from howdah.domain.errors import HowdahError
+from howdah.domain.errors import HowdahError, sentence
 from howdah.services.tokens import Tokens
 
 
@@ -55,7 +55,9 @@ class TcpDoor:
             raise HowdahError(
                 "tls",
                 "the API's TLS certificate and key can't be used",
-                detail=f"{self._settings.api_tls_cert} and {self._settings.api_tls_key}: {error.strerror or error}.",
+                detail=sentence(
+                    f"{self._settings.api_tls_cert} and {self._settings.api_tls_key}: {error.strerror or error}"
+                ),
                 hint="Give PEM files that belong together: a certificate with its chain, and its key without "
                 "passphrase.",
             ) from error
@@ -80,7 +82,7 @@ class TcpDoor:
             raise HowdahError(
                 "tls",
                 "the API's renewed TLS certificate and key can't be used",
-                detail=f"{error.strerror or error}. The ones from before go on.",
+                detail=f"{sentence(error.strerror or str(error))} The ones from before go on.",
             ) from error
 
     def _changes(self) -> list[tuple[int, int]]:

@@ -65,6 +65,7 @@ CODES: dict[str, Category] = {
     "file_exists": CONFLICT,
     # a server that was named is none that howdah can work on
     "instance_unreachable": Category(6, 409),
+    "instance_refused": CONFLICT,
     "instance_unsuitable": CONFLICT,
     # howdah won't
     "plaintext_refused": REFUSED,
@@ -101,6 +102,15 @@ CODES: dict[str, Category] = {
     "load_failed": INTERNAL,
     "internal": INTERNAL,
 }
+
+
+# An instance that doesn't let howdah in, as the instance itself has logged: work in the background waits.
+AWAY = frozenset({"server_down", "instance_refused"})
+
+
+def sentence(text: str) -> str:
+    """What somebody else's program said, with a full stop: a part of ours."""
+    return text if text.endswith((".", ";", "?", "!")) else f"{text}."
 
 
 class HowdahError(Exception):

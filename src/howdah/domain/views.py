@@ -302,7 +302,7 @@ class LimitView:
 class InstanceSummary:
     """`state`: ready or unreachable. What the server says is None where it doesn't answer.
 
-    `admin` is the login that howdah uses, `control_role` the role it acts as.
+    `admin` is the login that howdah uses, `control_role` the role it acts as. `notices` is what an admin should know.
     """
 
     name: str
@@ -314,11 +314,12 @@ class InstanceSummary:
     admin: str | None
     control_role: str | None
     apps: int | None
+    notices: list[str]
 
 
 @dataclass(frozen=True)
 class InstanceInfo(InstanceSummary):
-    """The instance: where it is, what it runs, and what its admin should know (`limits`, `notices`)."""
+    """The instance: where it is, what it runs, and what its admin should know (`limits`)."""
 
     version_num: int | None
     bind: list[str]
@@ -332,7 +333,6 @@ class InstanceInfo(InstanceSummary):
     connections: int | None
     capabilities: Capabilities | None
     limits: list[LimitView]
-    notices: list[str]
 
     def for_an_app(self) -> "InstanceInfo":
         """What someone with a token of one app may know: nothing of the machine's files, nor of the other apps.

@@ -61,7 +61,8 @@ def parse_address(conninfo: str) -> ServerAddress:
     if "password" in given:
         raise _invalid(
             "a password doesn't belong into the connection string",
-            "Leave it out: it is asked for, or read with --password-file. Others may have seen this one: change it.",
+            "It stands in the shell's history now: change it. Leave it out: it is asked for, or read with "
+            "--password-file.",
         )
     if unknown := sorted(set(given) - _ALLOWED):
         raise _invalid(

@@ -3,7 +3,7 @@
 import ssl
 from pathlib import Path
 
-from howdah.domain.errors import HowdahError
+from howdah.domain.errors import HowdahError, sentence
 from howdah.instances.files import write_file
 from howdah.postgres.programs import ServiceUser
 
@@ -23,14 +23,14 @@ def install_certificate(certificate: Path, key: Path, folder: Path, user: Servic
         raise HowdahError(
             "tls",
             "the TLS certificate and key can't be used",
-            detail=f"{certificate} and {key}: {error.reason or error}.",
+            detail=sentence(f"{certificate} and {key}: {error.reason or error}"),
             hint="Give PEM files that belong together: a certificate with its chain, and its key without passphrase.",
         ) from error
     except (OSError, ValueError) as error:
         raise HowdahError(
             "tls",
             "the TLS certificate or key can't be read",
-            detail=f"{error}.",
+            detail=sentence(str(error)),
             hint="Check the paths given with --tls-cert and --tls-key, and that the files are PEM.",
         ) from error
     places = folder / "server.crt", folder / "server.key"

@@ -63,8 +63,15 @@ SECURITY_RELEASES = (
     ),
 )
 
-# PostgreSQL's versioning policy.
-END_OF_LIFE = {13: date(2025, 11, 13), 14: date(2026, 11, 12), 15: date(2027, 11, 11)}
+# The day of each major's last release, from PostgreSQL's versioning policy.
+END_OF_LIFE = {
+    13: date(2025, 11, 13),
+    14: date(2026, 11, 12),
+    15: date(2027, 11, 11),
+    16: date(2028, 11, 9),
+    17: date(2029, 11, 8),
+    18: date(2030, 11, 14),
+}
 
 
 def notice(version: ServerVersion, today: date | None = None, *, own: bool = True) -> str | None:

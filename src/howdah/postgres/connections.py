@@ -18,12 +18,12 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from howdah.domain.errors import HowdahError
+from howdah.postgres.unreachable import lost, shut, unreachable
 
 APPLICATION_NAME = "howdah"
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 60_000
 LOCK_TIMEOUT_MS = 10_000
-DOWN_HINT = "`howdah status` says what runs, `howdah logs` why something doesn't."
 
 Connection = psycopg.Connection[Any]
 
@@ -69,15 +69,16 @@ class Connector:
     @contextmanager
     def connect_as_login(self) -> Iterator[Connection]:
         """A connection to the maintenance database as the admin's login, for what the control role can't do."""
-        with self._open(None) as connection, self.losing(connection):
+        with self._connect() as connection, self.losing(connection):
             yield connection
 
     @contextmanager
     def connect(self, database: str | None = None) -> Iterator[Connection]:
         """A new connection in autocommit mode, closed at the end.
 
-        Raises HowdahError `server_down` where the server doesn't answer, `database_closed` where it doesn't let
-        howdah in, and `instance_unsuitable` where the login can't act as the control role.
+        Raises HowdahError `server_down` where the server doesn't answer, `instance_refused` where it doesn't let the
+        login in, `database_closed` where it keeps it out of this database, and `instance_unsuitable` where the login
+        can't act as the control role.
         """
         with self.open(database) as connection, self.losing(connection):
             yield connection
@@ -90,11 +91,11 @@ class Connector:
         except psycopg.OperationalError as error:
             if not connection.broken:
                 raise
-            raise self._down(error) from None
+            raise lost(error, self.instance) from None
 
     def open(self, database: str | None = None) -> Connection:
         """The same for the caller to close."""
-        connection = self._open(database)
+        connection = self._connect(database)
         self._visits[database or self.maintenance] += 1
         try:
             self._become_control_role(connection)
@@ -103,39 +104,14 @@ class Connector:
             raise
         return connection
 
-    def _open(self, database: str | None) -> Connection:
+    def _connect(self, database: str | None = None) -> Connection:
         try:
-            return open_connection(self.conninfo_for(database))
-        except HowdahError as error:
+            return psycopg.connect(self.conninfo_for(database), autocommit=True)
+        except psycopg.OperationalError as error:
             # A server that is down names no database; one that keeps us out of this one does, in any language.
-            if database is not None and database != self.maintenance and database in (error.detail or ""):
-                raise self._shut(database, error) from None
-            raise self.named(error) from None
-
-    def _shut(self, database: str, error: HowdahError) -> HowdahError:
-        who = sql.Identifier(self.role or self.login or "").as_string()
-        where = sql.Identifier(database).as_string()
-        return HowdahError(
-            "database_closed",
-            f'howdah can\'t get into database "{database}"',
-            detail=error.detail,
-            hint=f"Where it lacks the right to: GRANT CONNECT ON DATABASE {where} TO {who}.",
-        )
-
-    def _down(self, error: psycopg.OperationalError) -> HowdahError:
-        return self.named(_down(error))
-
-    def named(self, error: HowdahError) -> HowdahError:
-        """The error for a server that is down, with the instance's name; any other as it is."""
-        if self.instance is None or error.code != "server_down":
-            return error
-        return HowdahError(
-            "server_down",
-            f'instance "{self.instance}" can\'t be reached',
-            detail=error.detail,
-            hint="Its server is not howdah's own. Nothing is lost: try again. Where its admin's password or its "
-            f"address changed, tell howdah: `howdah instance add {self.instance} CONNINFO --replace`.",
-        )
+            if database is not None and database != self.maintenance and database in str(error):
+                raise shut(error, database, self.role or self.login) from None
+            raise unreachable(error, self.instance, self.login) from None
 
     def _become_control_role(self, connection: Connection) -> None:
         if self.role is None:
@@ -144,13 +120,14 @@ class Connector:
             # Not as a startup option: some minor releases ignore a role that is set there.
             connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(self.role)))
         except psycopg.OperationalError as error:
-            raise self._down(error) from None
+            raise unreachable(error, self.instance, self.login) from None
         except psycopg.Error as error:
             raise HowdahError(
                 "instance_unsuitable",
-                f'the admin can\'t act as the control role "{self.role}"',
-                detail=error.diag.message_primary,
-                hint="Add the instance again with --replace, which makes what is missing.",
+                f'the admin of instance "{self.instance}" can\'t act as the control role "{self.role}"',
+                detail=f"PostgreSQL said: {error.diag.message_primary}",
+                hint=f"`howdah instance add {self.instance} CONNINFO --replace` makes what is missing, or says who "
+                "can.",
             ) from None
 
     def take_visits(self) -> Counter[str]:
@@ -188,18 +165,6 @@ class KeptConnections:
         yield self._open[database]
 
 
-def open_connection(conninfo: str, hint: str = DOWN_HINT) -> Connection:
-    """Connect; raises HowdahError `server_down`, without the connection string in its text."""
-    try:
-        return psycopg.connect(conninfo, autocommit=True)
-    except psycopg.OperationalError as error:
-        raise _down(error, hint) from None
-
-
-def _down(error: psycopg.OperationalError, hint: str = DOWN_HINT) -> HowdahError:
-    return HowdahError("server_down", "PostgreSQL can't be reached", detail=_said(error), hint=hint)
-
-
 def is_alive(connection: Connection) -> bool:
     """Whether an idle connection still stands, as far as this end knows: no round trip.
 
@@ -210,12 +175,6 @@ def is_alive(connection: Connection) -> bool:
         return not connection.closed and not select.select([connection.fileno()], [], [], 0)[0]
     except (psycopg.OperationalError, OSError, ValueError):
         return False
-
-
-def _said(error: psycopg.OperationalError) -> str:
-    """What libpq and the server say, without the line that names our own password file."""
-    lines = str(error).strip().splitlines()
-    return "\n".join(line for line in lines if not line.startswith("password retrieved from file"))
 
 
 # Not `pg_terminate_backend(pid, timeout)`, which 13 doesn't have.

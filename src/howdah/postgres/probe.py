@@ -37,10 +37,12 @@ class Login:
             )
         if self.standby:
             raise _unsuitable("that server is a standby", "Name the primary.")
-        if not self.superuser and not (self.create_role and self.create_db):
+        powers = (("roles", "CREATEROLE", self.create_role), ("databases", "CREATEDB", self.create_db))
+        lacking = [(kind, attribute) for kind, attribute, may in powers if not (may or self.superuser)]
+        if lacking:
             raise _unsuitable(
-                f'the admin "{self.name}" may not create roles and databases',
-                f"Have a superuser run: ALTER ROLE {ident(self.name)} CREATEROLE CREATEDB.",
+                f'the admin "{self.name}" may not create {" and ".join(kind for kind, _ in lacking)}',
+                f"Have a superuser run: ALTER ROLE {ident(self.name)} {' '.join(word for _, word in lacking)};",
             )
 
 
@@ -75,7 +77,7 @@ def check_maker(connection: Connection, server: Server) -> None:
     if lacking:
         raise _unsuitable(
             f'the control role "{server.control_role}" lacks {" and ".join(lacking)}',
-            f"Have a superuser of the instance run: ALTER ROLE {ident(server.control_role)} {' '.join(lacking)}.",
+            f"Have a superuser of the instance run: ALTER ROLE {ident(server.control_role)} {' '.join(lacking)};",
         )
 
 
@@ -108,7 +110,7 @@ def plan_control_role(connection: Connection, login: Login, role: str) -> Plan:
     """The statements after which `login` can act as the control role; none where it can already.
 
     Raises HowdahError `name_in_use` for a role of that name that is something else, and `instance_unsuitable` where
-    ordinary roles would become superusers by it.
+    this admin, or others, would become superusers by it.
     """
     kind = "SUPERUSER" if login.superuser else "CREATEROLE CREATEDB"
     plan: Plan = []
@@ -124,34 +126,51 @@ def plan_control_role(connection: Connection, login: Login, role: str) -> Plan:
                 detail="A control role can't log in, and creates roles and databases.",
                 hint="Choose another with --control-role.",
             )
-        if login.superuser and (members := _ordinary_members(connection, role)):
-            raise _would_be_superusers(role, members)
-        if login.superuser and not superuser:
-            plan.append(Statement(f"make {role} a superuser", f"ALTER ROLE {ident(role)} SUPERUSER"))
+        if login.superuser:
+            _check_members(connection, login, role)
+            if not superuser:
+                plan.append(Statement(f"make {role} a superuser", f"ALTER ROLE {ident(role)} SUPERUSER"))
     if not login.superuser:
         query = "may_become_16" if login.version_num >= 160000 else "may_become"
         if row is None or not _member(connection, query, role):
-            options = " WITH INHERIT TRUE, SET TRUE" if login.version_num >= 160000 else ""
-            plan.append(
-                Statement(f"let {login.name} act as {role}", f"GRANT {ident(role)} TO {ident(login.name)}{options}")
-            )
+            if row is not None and row[1]:
+                raise _unsuitable(
+                    f'control role "{role}" is a superuser, and the admin "{login.name}" is none',
+                    "Name an admin who is a superuser, or another role with --control-role.",
+                )
+            plan.append(Statement(f"let {login.name} act as {role}", grant_of(login, role)))
     return plan
 
 
-def _ordinary_members(connection: Connection, role: str) -> list[str]:
-    return [row[0] for row in connection.execute(_SQL["ordinary_members"], {"role": role}).fetchall()]
+def grant_of(login: Login, role: str) -> str:
+    """The statement by which `login` may act as the control role."""
+    options = " WITH INHERIT TRUE, SET TRUE" if login.version_num >= 160000 else ""
+    return f"GRANT {ident(role)} TO {ident(login.name)}{options}"
 
 
-def _would_be_superusers(role: str, members: list[str]) -> HowdahError:
-    named = ", ".join(f'"{member}"' for member in members)
-    taken = ", ".join(map(ident, members))
-    return HowdahError(
-        "instance_unsuitable",
-        f"the control role \"{role}\" can't be a superuser's",
-        detail=f"Whoever is a member of it would be as good as a superuser, and {named} isn't one.",
-        hint=f"Take it away first: REVOKE {ident(role)} FROM {taken} CASCADE. "
-        "Or go on with an admin who is no superuser.",
-    )
+def risky_members(connection: Connection, role: str) -> tuple[list[str], str]:
+    """The members of a role that are no superusers, and the statements that end that.
+
+    Where the role is a superuser, each of them can act as one.
+    """
+    members = [row[0] for row in connection.execute(_SQL["control_role_members"], {"role": role}).fetchall()]
+    revokes = [f"REVOKE {ident(role)} FROM {ident(member)} CASCADE" for member in members]
+    if connection.info.server_version >= 160000:
+        grants = connection.execute(_SQL["control_role_grantors"], {"role": role}).fetchall()
+        revokes += [f"REVOKE {ident(role)} FROM {ident(m)} GRANTED BY {ident(g)} CASCADE" for m, g in grants]
+    return members, "; ".join(revokes) + ";"
+
+
+def _check_members(connection: Connection, login: Login, role: str) -> None:
+    """Nobody but superusers may be a member of what is to be one: any member can act as it."""
+    members, revokes = risky_members(connection, role)
+    if members:
+        raise HowdahError(
+            "instance_unsuitable",
+            f'control role "{role}" would make superusers of its members: {", ".join(members)}',
+            detail=f'The admin "{login.name}" is a superuser, and so would the role be that howdah acts as.',
+            hint=f"Have a superuser run: {revokes} Or go on with an admin who is no superuser.",
+        )
 
 
 def _member(connection: Connection, query: str, role: str) -> bool:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from howdah.domain.errors import HowdahError
+from howdah.domain.errors import AWAY, HowdahError
 from howdah.postgres import catalog
 from howdah.services.core import Core, Instance
 from howdah.store import apps as app_store
@@ -38,7 +38,7 @@ class Activity:
             try:
                 self._sample(instance, names)
             except HowdahError as error:
-                if error.code != "server_down":  # which the instance itself has said
+                if error.code not in AWAY:
                     _log.warning("no sample of activity", instance=instance.name, **error.as_dict())
 
     def _sample(self, instance: Instance, names: list[str]) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import psycopg
 import structlog
 from psycopg.pq import TransactionStatus
 
@@ -19,6 +20,7 @@ from howdah.domain.sql import ident
 from howdah.postgres import catalog
 from howdah.postgres.connections import Connection, Connector, end_orphans, is_alive
 from howdah.postgres.observe import choose_template, observe_server
+from howdah.postgres.unreachable import away
 from howdah.services.loop import Loop
 from howdah.store import apps as app_store
 from howdah.store.apps import ShownDatabase
@@ -77,13 +79,18 @@ class Instance:
     def session(self) -> Iterator[Connection]:
         """A control connection to the maintenance database; waits while many operations are at work.
 
-        Raises HowdahError `server_down`, and `instance_unsuitable` where the control role is gone.
+        Raises HowdahError `server_down`, `instance_refused`, and `instance_unsuitable` without the control role.
+        Where the block loses a server that isn't howdah's own, the error says which.
         """
         with self._slots:
             connection = self._kept() or self._opened()
             try:
                 with self.connector.losing(connection):
                     yield connection
+            except (psycopg.errors.InsufficientPrivilege, HowdahError) as error:
+                if (told := self._told(error)) is error:
+                    raise
+                raise told from None
             finally:
                 self._keep(connection)
 
@@ -145,11 +152,28 @@ class Instance:
         if known is None or replace(known, template=seen.template) != seen or not known.has(PUBLIC_SCHEMA_SHUT):
             self._server = choose_template(self.connector, seen)
 
+    def _told(self, error: psycopg.Error | HowdahError) -> psycopg.Error | HowdahError:
+        """What the block raised, with the name of another's server; howdah's own needs none."""
+        if self.kind == "embedded":
+            return error
+        if isinstance(error, HowdahError):
+            if error.code != "server_down" or f'instance "{self.name}"' in error.message:
+                return error
+            return away(
+                self.name, f'the connection to instance "{self.name}" was lost: {error.message}', error.detail
+            )
+        return HowdahError(
+            "statement_failed",
+            f'instance "{self.name}" refuses that to howdah\'s admin there',
+            detail=f"PostgreSQL said: {error.diag.message_primary}",
+            hint=f"`howdah instance show {self.name}` says what it may.",
+        )
+
     @property
     def server(self) -> Server:
         """What the server is like, as the last session saw it. Raises HowdahError `server_down` before the first."""
         if self._server is None:
-            raise self.connector.named(HowdahError("server_down", "PostgreSQL can't be reached"))
+            raise HowdahError("server_down", f'instance "{self.name}" wasn\'t reached yet')
         return self._server
 
     @property

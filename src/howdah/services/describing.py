@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from howdah.domain.differences import limits
-from howdah.domain.errors import HowdahError
+from howdah.domain.errors import HowdahError, sentence
 from howdah.domain.server import Server
 from howdah.domain.sql import ident
 from howdah.domain.views import Capabilities, InstanceInfo, InstanceSummary, LimitView
@@ -11,7 +11,7 @@ from howdah.instances.adopted import AdoptedServer
 from howdah.instances.releases import ServerVersion, notice
 from howdah.postgres import catalog
 from howdah.postgres.connections import Connection
-from howdah.postgres.probe import probe_login, probe_offers
+from howdah.postgres.probe import check_maker, probe_login, probe_offers, risky_members
 from howdah.services.core import Instance
 
 _UNKNOWN: catalog.Row = dict.fromkeys(
@@ -23,23 +23,29 @@ def describe(instance: Instance, apps: int) -> InstanceInfo:
     """An instance as its server says now. Raises HowdahError `server_down`."""
     with instance.session() as connection:
         row = catalog.server(connection)
+        lacking = _lacking(connection, instance.server)
         with instance.connector.connect_as_login() as admin:
             capabilities = _capabilities(instance.server, admin)
+            members, revokes = risky_members(admin, instance.server.control_role)
     info = _info(instance, apps, row)
     if instance.kind == "embedded":
         return replace(info, capabilities=capabilities, limits=_limits(instance.server))
+    exposed = [LimitView(lacking.message, lacking.hint)] if lacking else []
+    if members and instance.server.superuser:
+        who = f'whoever is a member of control role "{instance.server.control_role}" can act as a superuser'
+        exposed.append(LimitView(f"{who}: {', '.join(members)}", f"Have a superuser run: {revokes}"))
     return replace(
         info,
         tls=capabilities.tls,
         capabilities=capabilities,
-        limits=[*_limits(instance.server), *_limits_of_adopted(instance, capabilities)],
+        limits=[*exposed, *_limits(instance.server), *_limits_of_adopted(instance, capabilities)],
         notices=_notices(instance, row["version_num"], capabilities),
     )
 
 
 def describe_unreachable(instance: Instance, apps: int, why: HowdahError) -> InstanceInfo:
     """What is on record of an instance whose server doesn't answer."""
-    said = f"{why.message}. {why.detail or ''}".strip()
+    said = " ".join(sentence(part) for part in (why.message, why.detail, why.hint) if part)
     return replace(_info(instance, apps, _UNKNOWN), state="unreachable", notices=[said])
 
 
@@ -55,6 +61,7 @@ def summary(info: InstanceInfo) -> InstanceSummary:
         info.admin,
         info.control_role,
         info.apps,
+        info.notices,
     )
 
 
@@ -101,6 +108,14 @@ def _capabilities(server: Server, admin: Connection) -> Capabilities:
         extensions=offers.other_extensions,
         open_databases=offers.open_databases,
     )
+
+
+def _lacking(connection: Connection, server: Server) -> HowdahError | None:
+    try:
+        check_maker(connection, server)
+    except HowdahError as error:
+        return error
+    return None
 
 
 def _limits(server: Server) -> list[LimitView]:

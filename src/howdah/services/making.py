@@ -9,7 +9,7 @@ import psycopg
 import structlog
 
 from howdah.domain.diff import diff_database
-from howdah.domain.errors import HowdahError
+from howdah.domain.errors import AWAY, HowdahError
 from howdah.domain.observed import NOTHING_THERE
 from howdah.domain.plans import MASK
 from howdah.domain.records import AppRecord, DatabaseRecord, new_database
@@ -253,5 +253,5 @@ class Making:
 def _lost(error: Exception) -> bool:
     """Whether the server went away, rather than refused."""
     if isinstance(error, HowdahError):
-        return error.code == "server_down"
+        return error.code in AWAY
     return isinstance(error, psycopg.OperationalError)

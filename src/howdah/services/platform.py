@@ -154,6 +154,13 @@ def failure(error: Exception) -> HowdahError | None:
     """A driver's failure as howdah's: the server went away, or said something no service expected."""
     if isinstance(error, HowdahError):
         return error
+    if isinstance(error, (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)):
+        return HowdahError(
+            "busy",
+            "PostgreSQL gave no answer in time",
+            detail=f"PostgreSQL said: {error.diag.message_primary}",
+            hint="Something else holds what is needed: see who, then run the same command again.",
+        )
     if isinstance(error, psycopg.OperationalError):
         return HowdahError(
             "server_down",

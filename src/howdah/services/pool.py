@@ -16,7 +16,7 @@ import psycopg
 import structlog
 
 from howdah.domain.diff import diff_database, diff_names, diff_opening
-from howdah.domain.errors import HowdahError
+from howdah.domain.errors import AWAY, HowdahError
 from howdah.domain.names import HOME_INSTANCE, OWN_PREFIX, names_for, prepared_names
 from howdah.domain.observed import NOTHING_THERE, ObservedDatabase
 from howdah.domain.plans import Plan
@@ -101,7 +101,7 @@ class Pool:
         try:
             apply(instance.connector, connection, _claim_plan(entry, wanted, instance.server), Recorder())
         except HowdahError as error:
-            if error.code == "server_down":
+            if error.code in AWAY:
                 raise
             self._give_back(entry, app, wanted)
             return None

@@ -7,7 +7,7 @@ import psycopg
 import structlog
 
 from howdah.domain.diff import diff_names, diff_opening
-from howdah.domain.errors import HowdahError
+from howdah.domain.errors import AWAY, HowdahError
 from howdah.domain.names import check_app_name, names_for
 from howdah.domain.plans import MASK, Plan
 from howdah.domain.records import AppRecord, DatabaseRecord
@@ -131,7 +131,7 @@ class Renames:
         try:
             settle_names(instance, connection, self._core.app(name))
         except HowdahError as error:
-            if error.code != "server_down":
+            if error.code not in AWAY:
                 self._take_back(instance, connection, record, name, pairs)
             raise
         return self._finish(instance, connection, self._core.app(name), mint=True)

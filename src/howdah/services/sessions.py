@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from howdah.domain.errors import HowdahError
+from howdah.domain.errors import AWAY, HowdahError
 from howdah.domain.names import OWN_PREFIX
 from howdah.domain.records import AppRecord, DatabaseRecord, RoleKind, RoleRecord
 from howdah.domain.specs import Access, Purpose
@@ -124,7 +124,7 @@ class Sessions:
                 try:
                     self._sweep_instance(instance, here, at_start)
                 except HowdahError as error:
-                    if error.code != "server_down":  # which the instance itself has said
+                    if error.code not in AWAY:
                         _log.warning("instance not swept", instance=instance.name, **error.as_dict())
         self._remove_files({role.name for _, _, role in alive})
 

@@ -38,14 +38,23 @@ SELECT r.rolcanlogin, r.rolsuper, r.rolcreaterole, r.rolcreatedb
 -- name: maker
 SELECT rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user
 
--- name: ordinary_members
--- Who isn't a superuser and could act as the role, or give itself the right to.
-SELECT m.rolname FROM pg_roles m
- WHERE NOT m.rolsuper AND m.rolname <> %(role)s AND pg_has_role(m.oid, %(role)s, 'MEMBER')
- ORDER BY 1
-
 -- name: may_become
 SELECT pg_has_role(session_user, %(role)s, 'MEMBER')
 
 -- name: may_become_16
 SELECT pg_has_role(session_user, %(role)s, 'SET') AND pg_has_role(session_user, %(role)s, 'USAGE')
+
+-- name: control_role_members
+-- Direct members that are no superusers: whoever is a member of those loses it with them.
+SELECT m.rolname FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member
+ WHERE a.roleid = %(role)s::regrole AND NOT m.rolsuper
+ GROUP BY 1 ORDER BY 1
+
+-- name: control_role_grantors
+-- Since 16 a grant is taken back in the name of who made it; CASCADE takes those that rest on it. A superuser's count
+-- as the bootstrap superuser's.
+SELECT DISTINCT m.rolname, g.rolname
+  FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member JOIN pg_roles g ON g.oid = a.grantor
+ WHERE a.roleid = %(role)s::regrole AND NOT m.rolsuper AND a.grantor <> 10
+   AND g.rolsuper
+ ORDER BY 1, 2
