@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 # Another PostgreSQL than the wheel's: `HOWDAH_TEST_PG_BIN=/usr/lib/postgresql/15/bin pytest …`.
 PG_BIN = os.environ.get("HOWDAH_TEST_PG_BIN") or None
 # The release that howdah doesn't run itself, in tests/integration/test_admins.py; 13 is too old for `--pg-bin`.
@@ -114,3 +116,12 @@ def running_howdah(*options: str) -> Iterator[Howdah]:
             yield howdah
         finally:
             howdah.down()
+
+
+def gets_in(url: str) -> bool:
+    """Whether this URL works; what it may not is no error of the test's."""
+    try:
+        with psycopg.connect(url) as session:
+            return session.execute("SELECT 1").fetchone() == (1,)
+    except psycopg.OperationalError:
+        return False

@@ -6,11 +6,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 
 from howdah.domain.home import Home
-from tests.support import HOWDAH, App, Howdah, running_howdah
+from tests.support import HOWDAH, App, Howdah, gets_in, running_howdah
 
 
 @pytest.fixture
@@ -18,14 +17,6 @@ def own() -> Iterator[Howdah]:
     """A howdah of the test's own, to be killed."""
     with running_howdah() as howdah:
         yield howdah
-
-
-def gets_in(url: str) -> bool:
-    try:
-        with psycopg.connect(url) as session:
-            return session.execute("SELECT 1").fetchone() == (1,)
-    except psycopg.OperationalError:
-        return False
 
 
 def states(howdah: Howdah) -> dict[str, str]:

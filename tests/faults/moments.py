@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from howdah.cli.client import Client
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
@@ -156,12 +154,3 @@ def frail_howdah(prepared: int = 0) -> Iterator[Frail]:
             howdah.down()
             if howdah.process is not None:
                 howdah.process.wait(60)
-
-
-def gets_in(url: str) -> bool:
-    """Whether this URL works; what it may not is no error of the test's."""
-    try:
-        with psycopg.connect(url) as session:
-            return session.execute("SELECT 1").fetchone() == (1,)
-    except psycopg.OperationalError:
-        return False

@@ -15,8 +15,9 @@ import pytest
 
 from howdah.domain.errors import HowdahError
 from tests.faults.inventory import asked, inventory
-from tests.faults.moments import NEVER, Frail, frail_howdah, gets_in
+from tests.faults.moments import NEVER, Frail, frail_howdah
 from tests.faults.neighbour import Neighbour
+from tests.support import gets_in
 
 # A claim is a create that takes what was prepared.
 CHANGES = ["create", "claim", "drop", "undrop", "purge"]

@@ -9,7 +9,7 @@ from howdah.domain.differences import PUBLIC_SCHEMA_SHUT
 from howdah.domain.errors import HowdahError
 from howdah.services.platform import Platform
 from tests.foreign_server import ForeignServer, foreign_server
-from tests.support import SERVER_BIN
+from tests.support import SERVER_BIN, gets_in
 
 # As whom nothing of an app can be changed by an admin who is no superuser.
 SPOIL = "ALTER ROLE {}_owner SUPERUSER"
@@ -33,14 +33,6 @@ def make(platform: Platform, app: str) -> list[str]:
     created = platform.apps.create(app, "test", instance="hosted")
     platform.apps.delivered(created)
     return [login.url or "" for login in created.logins]
-
-
-def gets_in(url: str) -> bool:
-    try:
-        psycopg.connect(url).close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 def run(server: ForeignServer, *statements: str, database: str = "postgres") -> None:

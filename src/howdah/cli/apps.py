@@ -10,7 +10,7 @@ import click
 from howdah.cli import render
 from howdah.cli.client import url_path
 from howdah.cli.delivery import deliver, env_file, env_option, refuse_to_lose, with_urls
-from howdah.cli.here import Here, app_argument, complete_instance, output_option
+from howdah.cli.here import Here, app_argument, instance_option, output_option
 from howdah.cli.logins import show_logins
 from howdah.cli.render import (
     Column,
@@ -45,12 +45,7 @@ Examples:
 @click.command(epilog=_EXAMPLES)
 @click.argument("app")
 @env_option
-@click.option(
-    "--instance",
-    metavar="NAME",
-    shell_complete=complete_instance,
-    help="Make it on this server (`howdah instance list`).  [default: howdah's own]",
-)
+@instance_option()
 @click.option("--test-db", is_flag=True, help="Also a database for tests, with a login of its own.")
 @click.option("--shadow-db", is_flag=True, help="Also a shadow database, as Prisma's migrations want one.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, one SQL statement a line, and change nothing.")

@@ -14,7 +14,7 @@ import click
 from howdah.cli.apps import hand_over
 from howdah.cli.client import Client, url_path
 from howdah.cli.delivery import env_file, env_option, refuse_to_lose, with_urls
-from howdah.cli.here import Here, app_argument, complete_instance, output_option
+from howdah.cli.here import Here, app_argument, instance_option, output_option
 from howdah.cli.render import say, show_notices, size
 from howdah.domain.errors import CODES, HowdahError
 
@@ -106,12 +106,7 @@ def _replacing(file: Path, force: bool) -> Iterator[IO[bytes]]:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--app", required=True, metavar="NAME", help="What the new app is called.")
 @env_option
-@click.option(
-    "--instance",
-    metavar="NAME",
-    shell_complete=complete_instance,
-    help="Make it on this server (`howdah instance list`).  [default: howdah's own]",
-)
+@instance_option()
 @click.option(
     "--extension", "extensions", multiple=True, metavar="NAME", help="Let howdah make this one, if an app may not."
 )

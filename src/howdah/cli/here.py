@@ -90,6 +90,16 @@ def complete_instance(ctx: click.Context, _param: click.Parameter, incomplete: s
     return [each["name"] for each in instances if each["name"].startswith(incomplete)]
 
 
+def instance_option() -> Callable[[Command], Command]:
+    """`--instance`: the server that a new app is made on."""
+    return click.option(
+        "--instance",
+        metavar="NAME",
+        shell_complete=complete_instance,
+        help="Make it on this server (`howdah instance list`).  [default: howdah's own]",
+    )
+
+
 def database_option() -> Callable[[Command], Command]:
     """`--database`: which of an app's databases."""
     return click.option(
