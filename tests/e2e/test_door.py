@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import stat
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,22 @@ class Door:
 @pytest.fixture(scope="module")
 def door(howdah: Howdah) -> Door:
     return Door(str(Home(howdah.home).api_socket.resolve()))
+
+
+def test_a_body_that_comes_late_takes_no_answer_along(howdah: Howdah) -> None:
+    """The route needn't read it, and would otherwise close the connection under it."""
+    for _ in range(20):
+        with socket.socket(socket.AF_UNIX) as door:
+            door.connect(str((howdah.home / "run" / "api.sock").resolve()))
+            door.sendall(
+                b"POST /api/v1/apps/nobody/undrop HTTP/1.1\r\nHost: howdah\r\nConnection: close\r\n"
+                b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+            )
+            time.sleep(0.02)
+            door.sendall(b"{}")
+            answer = b"".join(iter(lambda: door.recv(65536), b""))
+        assert b" 404 " in answer
+        assert b"app_not_found" in answer
 
 
 def test_only_its_owner_may_open_the_socket(door: Door, howdah: Howdah) -> None:

@@ -99,6 +99,14 @@ def test_one_that_is_under_way_is_left_alone(platform: Platform, file: Path) -> 
         assert session.execute("SELECT n FROM t").fetchone() == (1,)
 
 
+def test_a_name_that_another_app_had(platform: Platform, file: Path) -> None:
+    platform.apps.delivered(platform.apps.create("reborn", "test"))
+    platform.drops.drop("reborn", "reborn", "test")
+    platform.drops.purge("reborn", "reborn", "test")
+    assert load(platform, file, "reborn") == "done"
+    assert platform.apps.create("reborn", "test").logins[0].url
+
+
 def test_a_name_that_was_taken_meanwhile(platform: Platform, file: Path) -> None:
     run = Restore.run
 

@@ -29,7 +29,8 @@ def test_a_size_is_known_at_once_and_looked_at_again_later(platform: Platform) -
     assert listed(platform, "measured") == first, "it was asked for again though it is fresh"
     with patch.object(sizes_module, "_FRESH_S", 0), patch.object(sizes_module, "_IN_A_TICK", 10_000):
         platform.tick()
-    assert listed(platform, "measured") == info
+    # Autovacuum may have added to it.
+    assert (listed(platform, "measured") or 0) >= info
 
 
 def test_a_list_asks_for_few(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import ipaddress
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from howdah.api.bodies import hearing_out
 from howdah.api.permission import CALLER, asked_for
 from howdah.api.problems import as_problem, problem_response
 from howdah.domain.errors import HowdahError
@@ -28,6 +29,7 @@ class SocketEntrance:
         if scope["type"] == "http":
             client = scope.get("client")
             scope[CALLER] = Caller(client[0] if client else "unknown", ADMIN)
+            receive, send = hearing_out(receive, send)
         await self._app(scope, receive, send)
 
 
@@ -46,6 +48,7 @@ class TcpEntrance:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        receive, send = hearing_out(receive, send)
         try:
             scope[CALLER] = await run_in_threadpool(self._admit, scope)
         except Exception as error:  # noqa: BLE001 - the edge: whatever it was, a problem goes out

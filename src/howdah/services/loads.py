@@ -31,6 +31,7 @@ from howdah.services.archives import check_archive, extract, open_archive, read_
 from howdah.services.conflicts import check_free
 from howdah.services.core import LOADING, Core, Instance
 from howdah.services.logins import mint_passwords
+from howdah.services.making import Making
 from howdah.services.operations import Operation, Operations
 from howdah.services.purging import delete_databases
 from howdah.services.renames import settle_names
@@ -55,9 +56,10 @@ class _Load:
 class Loads:
     """Makes apps from files, one thread for each."""
 
-    def __init__(self, core: Core, operations: Operations, embedded: EmbeddedServer):
+    def __init__(self, core: Core, operations: Operations, making: Making, embedded: EmbeddedServer):
         self._core = core
         self._operations = operations
+        self._making = making
         self._embedded = embedded
         self._guard = threading.Lock()
         self._at_work: set[str] = set()
@@ -185,6 +187,7 @@ class Loads:
         settle_names(instance, connection, record)
         for database in record.databases:
             instance.loop.converge(connection, load.app, database.spec()).check()
+        self._making.not_handed_out(load.app)
         with self._core.store.connect() as stored:
             for database in record.databases:
                 app_store.set_ready(stored, load.app, database.name)

@@ -80,6 +80,10 @@ class Making:
         with self._core.store.connect_plain() as stored:
             app_store.set_delivered(stored, app, databases)
 
+    def not_handed_out(self, app: str) -> None:
+        """An app of that name is a new one: what went out under it was another's."""
+        self._issued = {issued for issued in self._issued if issued[0] != app}
+
     @contextmanager
     def handing_out(self, app: str) -> Iterator[set[str]]:
         """Around a create: databases that `make` puts into the set count as handed out, unless the block fails."""

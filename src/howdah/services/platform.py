@@ -99,7 +99,7 @@ class Platform:
         self.drift = Drift(core)
         self.drops = Drops(core, self.operations)
         self.dumps = Dumps(core, self.operations, self._embedded)
-        self.loads = Loads(core, self.operations, self._embedded)
+        self.loads = Loads(core, self.operations, self._making, self._embedded)
         self.renames = Renames(core, self.operations, self.logins)
         self.sessions = Sessions(core, self.operations)
         self.tables = Tables(core)
