@@ -50,6 +50,8 @@ class Connector:
         options = (
             f"-c search_path=pg_catalog -c statement_timeout={STATEMENT_TIMEOUT_MS} "
             f"-c lock_timeout={LOCK_TIMEOUT_MS} "
+            # With a thousand apps PostgreSQL compiles some looks at the catalogs, which takes longer than they do.
+            "-c jit=off "
             f"-c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS} -c default_transaction_read_only=off"
         )
         settings = {
