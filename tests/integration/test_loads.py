@@ -2,6 +2,7 @@
 
 import shutil
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import patch
@@ -10,6 +11,8 @@ import psycopg
 import pytest
 
 from howdah.domain.errors import HowdahError
+from howdah.domain.views import OperationView
+from howdah.instances.clients import find_clients
 from howdah.services.loads import Loads
 from howdah.services.platform import Platform
 from howdah.services.restoring import Restore
@@ -59,11 +62,15 @@ def wait_until(done: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def load(platform: Platform, file: Path, app: str, **options: str) -> str:
-    """Wait for the end of it; how it ended."""
-    operation = platform.loads.start(file, app, "test", **options)
+def ended(platform: Platform, operation: str) -> OperationView:
+    """Wait for the end of it."""
     wait_until(lambda: state(platform, operation) != "running")
-    return state(platform, operation)
+    return platform.operations.get(operation)
+
+
+def load(platform: Platform, file: Path, app: str, **options: str) -> str:
+    """How the load ended."""
+    return ended(platform, platform.loads.start(file, app, "test", **options)).state
 
 
 def test_a_load_that_was_cut_short_is_swept(platform: Platform, file: Path) -> None:
@@ -118,6 +125,51 @@ def test_a_name_that_was_taken_meanwhile(platform: Platform, file: Path) -> None
         assert load(platform, file, "contested") == "failed"
     assert waiting(platform) == []
     assert platform.apps.info("contested").drift == []
+
+
+def test_what_only_a_superuser_makes_is_left_out_and_said(platform: Platform) -> None:
+    created = platform.apps.create("watched_over", "test")
+    platform.apps.delivered(created)
+    with psycopg.connect(created.logins[0].url or "", autocommit=True) as session:
+        session.execute("CREATE TABLE t (n int); CREATE PUBLICATION own FOR TABLE t")
+        session.execute("CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'")
+        session.execute("COMMENT ON PUBLICATION own IS 'kept'")
+        session.execute("""CREATE TABLE "a POLICY b" (); COMMENT ON TABLE "a POLICY b" IS 'kept as well'""")
+        session.execute("CREATE POLICY p ON t USING (true); COMMENT ON POLICY p ON t IS 'and that'")
+    admins = platform._core.instance("home").connector
+    with admins.connect("watched_over_db") as admin:
+        admin.execute("CREATE PUBLICATION everything FOR ALL TABLES")
+        admin.execute("COMMENT ON PUBLICATION everything IS 'gone with it'")
+        admin.execute('CREATE EVENT TRIGGER "Odd one" ON ddl_command_end EXECUTE FUNCTION public.f()')
+        admin.execute("CREATE SUBSCRIPTION sub CONNECTION 'password=hunter2' PUBLICATION p WITH (connect = false)")
+    file = platform.loads.folder() / "watched.zip"
+    try:
+        file.write_bytes(b"".join(platform.dumps.dump("watched_over", "test")))
+    finally:
+        with admins.connect("watched_over_db") as admin:
+            admin.execute("ALTER SUBSCRIPTION sub DISABLE")
+            admin.execute("ALTER SUBSCRIPTION sub SET (slot_name = NONE)")
+            admin.execute("DROP SUBSCRIPTION sub")
+    programs = find_clients(platform._core.instance("home").server.major, platform._embedded)
+    with zipfile.ZipFile(file) as archive:
+        main = archive.extract("main.dump", folder := file.with_suffix(".seen"))
+    assert "hunter2" not in programs.run("pg_restore", "--file=-", main).output
+    shutil.rmtree(folder)
+    view = ended(platform, platform.loads.start(file, "watched_too", "test"))
+    assert view.state == "done", view.error
+    assert [notice.partition(": ")[0] for notice in view.notices] == [
+        "PUBLICATION everything was left out",
+        "EVENT TRIGGER Odd one was left out",
+    ]
+    with admins.connect("watched_too_db") as admin:
+        query = """
+            SELECT pubname::text, pubowner::regrole::text, obj_description(oid, 'pg_publication'),
+                   ARRAY(SELECT tablename::text FROM pg_publication_tables t WHERE t.pubname = p.pubname),
+                   obj_description('public."a POLICY b"'::regclass, 'pg_class'),
+                   (SELECT obj_description(oid, 'pg_policy') FROM pg_policy)
+              FROM pg_publication p"""
+        rows = admin.execute(query).fetchall()
+    assert rows == [("own", "watched_too_owner", "kept", ["t"], "kept as well", "and that")]
 
 
 def test_to_and_from_an_adopted_server(platform: Platform, file: Path) -> None:

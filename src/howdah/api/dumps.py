@@ -2,7 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
+from starlette.types import Receive, Scope, Send
 
 from howdah.api.dependencies import AppName, NewAppName, PlatformDependency, Text
 from howdah.api.permission import Asking, may
@@ -44,19 +47,24 @@ def dump_app(
 
     An answer that ends too early is no dump: the connection breaks then, and the operation says why.
     """
-    chunks = platform.dumps.dump(app, asking.actor)
-    return StreamingResponse(_first_of_all(chunks), media_type=ZIP)
+    return _FileResponse(platform.dumps.dump(app, asking.actor))
 
 
-def _first_of_all(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same; what fails before anything was sent is raised while it can still be said."""
-    first = next(chunks, b"")
+class _FileResponse(StreamingResponse):
+    """An answer in pieces. What makes them ends with the answer, whoever ended that."""
 
-    def rest() -> Iterator[bytes]:
-        yield first
-        yield from chunks
+    def __init__(self, chunks: Generator[bytes, None, None]):
+        # What fails before anything was sent is raised while it can still be said.
+        super().__init__(chain([next(chunks, b"")], chunks), media_type=ZIP)
+        self._chunks = chunks
 
-    return rest()
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # That it wasn't read to its end is on record by now.
+            with suppress(HowdahError):
+                await run_in_threadpool(self._chunks.close)
 
 
 @router.post(
@@ -78,7 +86,12 @@ async def load_app(
     """Make an app from a dump's file, which is the request's body."""
     file = await _received(request, platform)
     operation = await run_in_threadpool(
-        platform.loads.start, file, app, asking.actor, instance=instance, extensions=extension or ()
+        platform.loads.start,
+        file,
+        app,
+        asking.actor,
+        instance=instance,
+        extensions=extension or (),
     )
     return StartedLoad(operation=operation)
 
@@ -86,22 +99,31 @@ async def load_app(
 async def _received(request: Request, platform: Platform) -> Path:
     """The body in a file of howdah's own. Raises HowdahError `disk_full`, `home`, `invalid_input`."""
     folder = platform.loads.folder()
-    size = int(request.headers.get("content-length") or 0)
     file = folder / f"{os.urandom(8).hex()}.zip"
     try:
         with disk_errors(folder):
-            if 2 * size + _SPARE > shutil.disk_usage(folder).free:
-                raise HowdahError(
-                    "disk_full",
-                    "there is no room for that file",
-                    detail=f"It has {size} bytes, and what is made of it needs as much again.",
-                    hint="Free some space on howdah's machine.",
-                )
+            room = (shutil.disk_usage(folder).free - _SPARE) // 2
+            # Of a body in pieces nobody said how large it is.
+            size = int(request.headers.get("content-length") or 0)
+            _check_room(size, room)
+            received = 0
             with file.open("xb") as body:
                 file.chmod(0o600)
                 async for chunk in request.stream():
+                    received += len(chunk)
+                    _check_room(received, room)
                     await run_in_threadpool(body.write, chunk)
     except BaseException:
         file.unlink(missing_ok=True)
         raise
     return file
+
+
+def _check_room(size: int, room: int) -> None:
+    if size > room:
+        raise HowdahError(
+            "disk_full",
+            "there is no room for that file",
+            detail=f"It has {size} bytes or more, and what is made of it needs as much again.",
+            hint="Free some space on howdah's machine.",
+        )

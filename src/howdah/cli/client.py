@@ -19,6 +19,8 @@ from howdah.domain.errors import HowdahError
 from howdah.domain.names import RULE
 
 if TYPE_CHECKING:
+    import http.client
+
     from howdah.domain.home import Home
 
 PREFIX = "/api/v1"
@@ -84,17 +86,32 @@ class Client:
             response = connection.getresponse()
             if response.status >= 300:
                 _read_answer(response.status, response.read(), self._door.shown)
-            while chunk := response.read(_CHUNK):
-                take(chunk)
         except (http.client.HTTPException, OSError) as error:
-            raise HowdahError(
-                "dump_failed",
-                "the file ended before it was whole",
-                detail=f"The connection to {self._door.shown} broke: {error or type(error).__name__}.",
-                hint=f"See `{self._program} operations` and `{self._program} logs`.",
-            ) from None
+            connection.close()
+            raise self._broke(error) from None
+        try:
+            while chunk := self._piece(response):
+                take(chunk)
         finally:
             connection.close()
+
+    def _piece(self, response: http.client.HTTPResponse) -> bytes:
+        """Apart from what is done with it, whose failures are others."""
+        import http.client
+
+        try:
+            piece: bytes = response.read(_CHUNK)
+            return piece
+        except (http.client.HTTPException, OSError) as error:
+            raise self._broke(error) from None
+
+    def _broke(self, error: Exception) -> HowdahError:
+        return HowdahError(
+            "dump_failed",
+            "the file ended before it was whole",
+            detail=f"The connection to {self._door.shown} broke: {error or type(error).__name__}.",
+            hint=f"See `{self._program} operations` and `{self._program} logs`.",
+        )
 
     def upload(self, path: str, file: Readable, size: int) -> Any:
         """Send `size` bytes of a file as the body; the answer's JSON."""

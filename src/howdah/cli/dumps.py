@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -19,11 +19,11 @@ from howdah.cli.render import say, show_notices, size
 from howdah.domain.errors import CODES, HowdahError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # Between two looks at how a load goes on, in seconds.
 _LOOK_EVERY = 0.5
-_TELL_EVERY = 0.2
+_TELL_EVERY = 0.5
 
 _EXAMPLES = """\b
 Examples:
@@ -44,27 +44,37 @@ def dump(here: Here, app: str, file: Path, force: bool) -> None:
     FILE (- for standard output) is a ZIP archive of what the server's own pg_dump writes, of settings, and of what is
     wanted of the logins; it holds no password. `howdah load` makes an app of it.
     """
-    path = url_path("apps", app, "dump")
     if str(file) == "-":
         if sys.stdout.isatty():
             raise HowdahError("invalid_input", "a dump is nothing for a terminal", hint="Name a file, or a pipe.")
-        here.client().download(path, sys.stdout.buffer.write)
+        _download(here, app, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
     with _replacing(file, force) as out:
-        progress = _Progress("written")
-
-        def take(chunk: bytes) -> None:
-            out.write(chunk)
-            progress.add(len(chunk))
-
-        try:
-            here.client().download(path, take)
-        except HowdahError as error:
-            raise _with_reason(here.client(), app, error) from None
-        finally:
-            progress.end()
+        _download(here, app, out)
     say(f"Wrote {app} to {file} ({size(file.stat().st_size)}).")
+
+
+def _download(here: Here, app: str, out: IO[bytes]) -> None:
+    client = here.client()
+    progress = _Progress("written", lambda: _step(client, app))
+
+    def take(chunk: bytes) -> None:
+        out.write(chunk)
+        progress.add(len(chunk))
+
+    try:
+        client.download(url_path("apps", app, "dump"), take)
+    except HowdahError as error:
+        raise _with_reason(client, app, error) from None
+    finally:
+        progress.end()
+
+
+def _step(client: Client, app: str) -> str:
+    """What the dump is at, as far as the control plane says so."""
+    last = client.get(f"/operations?app={app}&limit=1")
+    return str(last[0]["step"] or "") if last else ""
 
 
 def _with_reason(client: Client, app: str, error: HowdahError) -> HowdahError:
@@ -82,24 +92,42 @@ def _with_reason(client: Client, app: str, error: HowdahError) -> HowdahError:
 
 @contextmanager
 def _replacing(file: Path, force: bool) -> Iterator[IO[bytes]]:
-    """Written beside, mode 0600, and put into its place when all is in it.
+    """Written beside, mode 0600, and put into its place when all is in it. A symbolic link is followed.
 
     Raises HowdahError `file_exists`, `file`.
     """
-    if file.exists() and not force:
-        raise HowdahError("file_exists", f"{file} is there already", hint="Name another file, or say --force.")
-    unfinished = file.with_name(f"{file.name}.part")
+    target = Path(os.path.realpath(file))
+    _check_place(file, target, force)
+    # A name of its own, so that another dump to the same file has another one, and nobody can have put it there.
+    unfinished = target.with_name(f".{target.name}.{os.urandom(6).hex()}.part")
     try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as out:
             yield out
             out.flush()
             os.fsync(out.fileno())
-        unfinished.replace(file)
+        _check_place(file, target, force)
+        unfinished.replace(target)
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     except OSError as error:
         raise HowdahError("file", f"{file} can't be written", detail=f"{error.strerror}.") from None
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _check_place(file: Path, target: Path, force: bool) -> None:
+    if not target.exists():
+        return
+    if not target.is_file():
+        raise HowdahError(
+            "file", f"{file} is not a regular file", hint="Name another one; - writes to standard output."
+        )
+    if not force:
+        raise HowdahError("file_exists", f"{file} is there already", hint="Name another file, or say --force.")
 
 
 @click.command(epilog=_EXAMPLES)
@@ -113,7 +141,13 @@ def _replacing(file: Path, force: bool) -> Iterator[IO[bytes]]:
 @output_option("table", "json", "env")
 @click.pass_obj
 def load(
-    here: Here, file: Path, app: str, env: Path | None, instance: str | None, extensions: tuple[str, ...], output: str
+    here: Here,
+    file: Path,
+    app: str,
+    env: Path | None,
+    instance: str | None,
+    extensions: tuple[str, ...],
+    output: str,
 ) -> None:
     """Make a new app from FILE, which `howdah dump` wrote.
 
@@ -125,16 +159,24 @@ def load(
         refuse_to_lose(client, app, target)
         # What stands in the way of the name is told before the file travels.
         client.post("/plans", {"app": app, "change": "create", "instance": instance}, changes=False)
-        operation = _send(client, file, app, instance, extensions)
-        show_notices(_followed(client, operation)["notices"])
+        asked = [
+            ("app", app),
+            *([("instance", instance)] if instance else []),
+            *(("extension", e) for e in extensions),
+        ]
+        operation = _send(client, file, asked)
+        try:
+            show_notices(_followed(client, operation)["notices"])
+        except KeyboardInterrupt:
+            say(f"howdah goes on loading {app}. `{here.command(f'create {app}')}` prints its URLs when it is done.")
+            raise
         answer = with_urls(client, client.post("/apps", {"app": app}))
         hand_over(here, answer, output, target, "Loaded")
 
 
-def _send(client: Client, file: Path, app: str, instance: str | None, extensions: tuple[str, ...]) -> str:
+def _send(client: Client, file: Path, asked: list[tuple[str, str]]) -> str:
     from urllib.parse import urlencode
 
-    asked = [("app", app), *([("instance", instance)] if instance else []), *(("extension", e) for e in extensions)]
     try:
         with file.open("rb") as body:
             length = os.fstat(body.fileno()).st_size
@@ -172,21 +214,28 @@ def _as_error(error: dict[str, Any]) -> HowdahError:
 class _Progress:
     """Bytes so far, on a terminal."""
 
-    def __init__(self, verb: str):
+    def __init__(self, verb: str, step: Callable[[], str] = lambda: ""):
         self._verb = verb
+        self._step = step
         self._count = 0
         self._told = 0.0
+        self._longest = 0
         self._terminal = sys.stderr.isatty()
 
     def add(self, count: int) -> None:
         self._count += count
         if self._terminal and time.monotonic() - self._told > _TELL_EVERY:
+            text = f"  {size(self._count)} {self._verb} "
+            with suppress(HowdahError):
+                if step := self._step():
+                    text += f"({step}) "
             self._told = time.monotonic()
-            click.echo(f"\r  {size(self._count)} {self._verb} ", err=True, nl=False)
+            self._longest = max(self._longest, len(text))
+            click.echo("\r" + text.ljust(self._longest), err=True, nl=False)
 
     def end(self) -> None:
         if self._told:
-            click.echo("\r" + " " * 40 + "\r", err=True, nl=False)
+            click.echo("\r" + " " * self._longest + "\r", err=True, nl=False)
 
 
 class _Watched:

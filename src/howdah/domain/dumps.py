@@ -16,7 +16,7 @@ from howdah.domain.specs import Access, Purpose
 
 FORMAT = 1
 MANIFEST = "howdah.json"
-LARGEST_MANIFEST = 1024 * 1024  # bytes
+LARGEST_MANIFEST = 64 * 1024 * 1024  # bytes; a policy has a few hundred
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)*")
 
 T = TypeVar("T")

@@ -49,6 +49,16 @@ class Result:
         return "\n".join(said[-8:])
 
 
+def complaints(program: str, said: str) -> str:
+    """What `program` says went wrong, a line each: the server's messages alone.
+
+    Neither DETAIL and CONTEXT, which quote rows, nor the statement, which may hold a password.
+    """
+    mark = f"{program}: error: "
+    lines = (line.removeprefix(mark).strip() for line in said.splitlines() if line.startswith(mark))
+    return "\n".join(dict.fromkeys(lines))
+
+
 def clean_environment() -> dict[str, str]:
     """An environment with nothing of ours in it: no PG* variable, no secret, English messages."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C", "TZ": "UTC"}

@@ -4,8 +4,8 @@ import io
 import json
 import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import IO
 
@@ -30,7 +30,7 @@ from howdah.instances.embedded import EmbeddedServer
 from howdah.postgres import catalog
 from howdah.postgres.connections import Connection
 from howdah.postgres.contents import Contents, Policy, read_contents
-from howdah.postgres.programs import Programs
+from howdah.postgres.programs import Programs, complaints
 from howdah.services.core import Core, Instance, check_present
 from howdah.services.operations import Operations
 
@@ -38,7 +38,8 @@ _CHUNK = 256 * 1024  # bytes
 # The program waits no longer for a table that somebody holds.
 _LOCK_WAIT_MS = 60_000
 # What howdah itself wants of roles; a new app's get it anyway.
-_OWN_SETTINGS = {"role", "session_authorization", "default_transaction_read_only"}
+_OWN_SETTINGS = {"role", "session_authorization"}
+_READ_ONLY = "default_transaction_read_only"
 
 
 class Dumps:
@@ -49,9 +50,10 @@ class Dumps:
         self._operations = operations
         self._embedded = embedded
 
-    def dump(self, app: str, actor: str) -> Iterator[bytes]:
+    def dump(self, app: str, actor: str) -> Generator[bytes, None, None]:
         """The bytes of the file: a ZIP archive with `howdah.json` and a pg_dump of each database. It holds no secret.
 
+        Who doesn't read to the end has to `close` it: a pg_dump that waits for a reader holds its locks.
         A dropped app can be dumped as well. Raises HowdahError `app_not_found`, `busy`, `database_missing`,
         `missing_program`, `server_down` before the first byte, and `dump_failed` later.
         """
@@ -78,16 +80,20 @@ class Dumps:
 
     def _written(
         self, instance: Instance, programs: Programs, record: AppRecord, manifest: Dump, actor: str
-    ) -> Iterator[bytes]:
-        with self._operations.run("database.dump", record.name, actor) as operation:
+    ) -> Generator[bytes, None, None]:
+        with self._operations.run("database.dump", record.name, actor) as operation, _read_to_the_end():
             written = 0
             sink = _Sink()
             with zipfile.ZipFile(sink, "w") as archive:
                 archive.writestr(MANIFEST, json.dumps(manifest.as_dict(), indent=1))
                 for database, dumped in zip(record.databases, manifest.databases, strict=True):
+                    self._operations.step(operation, f"dumping {database.name}")
                     # pg_dump compresses; how much it will be isn't known.
-                    with archive.open(dumped.member, "w", force_zip64=True) as member:
-                        for chunk in _dumped(instance, programs, database):
+                    with (
+                        archive.open(dumped.member, "w", force_zip64=True) as member,
+                        closing(_dumped(instance, programs, database)) as chunks,
+                    ):
+                        for chunk in chunks:
                             member.write(chunk)
                             written += len(chunk)
                             yield sink.take()
@@ -96,11 +102,24 @@ class Dumps:
             operation.answer = {"bytes": written}
 
 
-def _dumped(instance: Instance, programs: Programs, database: DatabaseRecord) -> Iterator[bytes]:
+@contextmanager
+def _read_to_the_end() -> Iterator[None]:
+    """Say so where the reader left before."""
+    try:
+        yield
+    except GeneratorExit:
+        raise HowdahError(
+            "dump_failed", "whoever asked for the dump left before its end", hint="What was sent isn't whole."
+        ) from None
+
+
+def _dumped(instance: Instance, programs: Programs, database: DatabaseRecord) -> Generator[bytes, None, None]:
     """What pg_dump writes. Raises HowdahError `dump_failed`."""
     # As howdah itself, which sees all rows; its way in names at most a password file.
     where = make_conninfo(instance.connector.conninfo, dbname=database.name, application_name="howdah dump")
-    arguments = ["--format=custom", "--no-password", f"--lock-wait-timeout={_LOCK_WAIT_MS}", f"--dbname={where}"]
+    # Subscriptions hold passwords of other servers, and two of the same take each other's changes.
+    arguments = ["--format=custom", "--no-password", "--no-subscriptions", f"--dbname={where}"]
+    arguments.append(f"--lock-wait-timeout={_LOCK_WAIT_MS}")
     if instance.connector.role is not None:
         arguments.append(f"--role={instance.connector.role}")
     process = programs.start("pg_dump", *arguments).process
@@ -118,7 +137,7 @@ def _dumped(instance: Instance, programs: Programs, database: DatabaseRecord) ->
         raise HowdahError(
             "dump_failed",
             f'database "{database.name}" could not be dumped',
-            detail="".join(said).strip() or f"pg_dump ended with status {status}.",
+            detail=complaints("pg_dump", "".join(said)) or f"pg_dump ended with status {status}.",
             hint="The file isn't whole: don't keep it.",
         )
 
@@ -182,7 +201,11 @@ def _described(database: DatabaseRecord, contents: Contents, locale: str | None)
             for role in database.logins
             if not role.short_lived
         ),
-        settings=tuple(_setting(database, *each) for each in contents.settings if each[1] not in _OWN_SETTINGS),
+        settings=tuple(
+            setting
+            for setting in (_setting(database, *each) for each in contents.settings)
+            if setting.name not in _OWN_SETTINGS and (setting.name, setting.access) != (_READ_ONLY, Access.READONLY)
+        ),
         extensions=tuple(DumpedExtension(*each) for each in contents.extensions),
         policies=tuple(_policy(database, each) for each in contents.policies),
     )

@@ -15,12 +15,16 @@ from howdah.domain.specs import Access
 from howdah.instances.adopted import write_password
 from howdah.postgres.connections import Connection
 from howdah.postgres.contents import setting_contexts
-from howdah.postgres.programs import Programs
+from howdah.postgres.programs import Programs, complaints
 from howdah.services.core import Instance
 
 _LONGEST_S = 7 * 86400.0
-# pg_restore's list: number, the catalog's OID and the object's, and what it is. A policy is a row of pg_policy.
-_POLICY = re.compile(r"\d+; 3256 \d+ POLICY |\d+; 0 0 COMMENT .+ POLICY ")
+# pg_restore's list: number, the catalog's OID and the object's, what it is, its schema, name and owner.
+_POLICY = re.compile(r"\d+; 3256 \d+ POLICY ")
+_COMMENT = re.compile(r"\d+; 0 0 COMMENT ")
+# Whether an app itself may make one of these depends on what it says, and nothing else of the app depends on it.
+_APART = re.compile(r"\d+; \d+ \d+ ((?:COMMENT - )?(?:EVENT TRIGGER|PUBLICATION|SUBSCRIPTION) .*) \S+$")
+_QUERY = "could not execute query: ERROR:  "
 # Settings that are lists of names: each is a value of its own (GUC_LIST_QUOTE in PostgreSQL's sources).
 _LISTS = {"search_path", "temp_tablespaces"}
 _NAME_IN_LIST = re.compile(r'"((?:[^"]|"")*)"|([^,\s]+)')
@@ -55,18 +59,15 @@ class Restore:
     def run(self, file: Path) -> list[str]:
         """Restore all that is in the file; what had to be left out is returned. Raises HowdahError `load_failed`."""
         self._make_extensions()
-        listed = file.with_suffix(".list")
-        listed.write_text(self._list(file))
-        password_file = file.with_suffix(".pgpass")
-        write_password(password_file, self._password)
-        # The password is in that file alone: anybody may see what a program was started with.
-        where = make_conninfo(self._conninfo, password=None, passfile=str(password_file))
-        arguments = ("--exit-on-error", "--no-owner", "--no-privileges", "--no-password", f"--use-list={listed}")
-        result = self._programs.run("pg_restore", *arguments, f"--dbname={where}", str(file), timeout=_LONGEST_S)
-        if result.status != 0:
-            raise self._failed(result.last_words)
+        write_password(file.with_suffix(".pgpass"), self._password)
+        lines = self._list(file)
+        said = self._restore(file, [line for line in lines if not _APART.match(line)])
+        if said is not None:
+            raise self._failed(said)
+        self._restore_apart(file, [line for line in lines if _APART.match(line)])
         try:
             with psycopg.connect(self._conninfo, autocommit=True) as session:
+                session.execute("SET statement_timeout = 0")
                 for policy in self._dumped.policies:
                     self._make_policy(session, policy)
                 # What the server itself owns can't be analysed by an app.
@@ -76,12 +77,42 @@ class Restore:
             raise self._failed(error.diag.message_primary or "the connection was lost") from None
         return self._notices
 
+    def _restore(self, file: Path, lines: Sequence[str], *options: str) -> str | None:
+        """Restore what is listed; what went wrong, if something did."""
+        listed = file.with_suffix(".list")
+        listed.write_text("\n".join(lines) + "\n")
+        # The password is in that file alone: anybody may see what a program was started with.
+        where = make_conninfo(self._conninfo, password=None, passfile=str(file.with_suffix(".pgpass")))
+        arguments = ("--exit-on-error", "--no-owner", "--no-privileges", "--no-password", f"--use-list={listed}")
+        result = self._programs.run(
+            "pg_restore", *arguments, *options, f"--dbname={where}", str(file), timeout=_LONGEST_S
+        )
+        if result.status == 0:
+            return None
+        return complaints("pg_restore", result.errors) or f"pg_restore ended with status {result.status}."
+
+    def _restore_apart(self, file: Path, lines: Sequence[str]) -> None:
+        """All at once, or one by one, without those that only a superuser makes."""
+        if not lines or self._restore(file, lines, "--single-transaction") is None:
+            return
+        missing: list[str] = []
+        for line in lines:
+            match = _APART.match(line)
+            assert match is not None
+            # Without the dash that stands where a schema would.
+            what = match[1].replace(" - ", " ", 1)
+            if what.removeprefix("COMMENT ") in missing:
+                continue
+            if said := self._restore(file, [line]):
+                missing.append(what)
+                self._notices.append(f"{what} was left out: {said.splitlines()[0].removeprefix(_QUERY)}.")
+
     def _failed(self, said: str) -> HowdahError:
         return HowdahError(
             "load_failed",
             f"the {self._dumped.purpose} database could not be restored",
             detail=said or None,
-            hint="Nothing of it is left. What an app itself may not make, an admin had made: dump it without that.",
+            hint="Nothing of it is left. What an app itself may not make, an admin had made: such things don't load.",
         )
 
     def _make_extensions(self) -> None:
@@ -100,15 +131,23 @@ class Restore:
                 except psycopg.Error as error:
                     raise self._failed(error.diag.message_primary or type(error).__name__) from None
 
-    def _list(self, file: Path) -> str:
+    def _list(self, file: Path) -> list[str]:
         """What pg_restore is to do: not what was made beforehand, and not what names roles."""
         result = self._programs.run("pg_restore", "--list", str(file), timeout=600)
         if result.status != 0:
-            raise self._failed(result.last_words)
+            raise self._failed(complaints("pg_restore", result.errors))
         made = {f" COMMENT - EXTENSION {each.name} " for each in self._extensions}
         made |= {f" SCHEMA - {each.schema} " for each in self._extensions if each.schema != "public"}
-        lines = (line for line in result.output.splitlines() if not _POLICY.match(line))
-        return "\n".join(line for line in lines if not any(each in f"{line} " for each in made)) + "\n"
+        commented = {f"{each.schema} POLICY " for each in self._dumped.policies}
+
+        def later(line: str) -> bool:
+            comment = _COMMENT.match(line)
+            return bool(_POLICY.match(line)) or (
+                comment is not None and any(line.startswith(each, comment.end()) for each in commented)
+            )
+
+        lines = [line for line in result.output.splitlines() if not line.startswith(";") and not later(line)]
+        return [line for line in lines if not any(each in f"{line} " for each in made)]
 
     def _make_policy(self, session: psycopg.Connection, policy: DumpedPolicy) -> None:
         roles = list(self._roles(session, policy))
