@@ -1,5 +1,6 @@
 """Loads that are cut short, and on servers that howdah doesn't run."""
 
+import json
 import shutil
 import time
 import zipfile
@@ -170,6 +171,46 @@ def test_what_only_a_superuser_makes_is_left_out_and_said(platform: Platform) ->
               FROM pg_publication p"""
         rows = admin.execute(query).fetchall()
     assert rows == [("own", "watched_too_owner", "kept", ["t"], "kept as well", "and that")]
+
+
+LOCALE = """
+    SELECT coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'), datcollate FROM pg_database d WHERE datname = %s"""
+
+
+def with_locale(file: Path, to: str, **locale: str) -> Path:
+    """The same as of a database with another locale."""
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(changed := file.with_name(to), "w") as new:
+        told = json.loads(old.read("howdah.json"))
+        told["databases"][0]["locale"] = locale
+        new.writestr("howdah.json", json.dumps(told))
+        new.writestr("main.dump", old.read("main.dump"))
+    return changed
+
+
+def test_text_is_sorted_as_it_was(platform: Platform, file: Path) -> None:
+    plain = with_locale(file, "plain.zip", provider="libc", collate="C", ctype="C")
+    assert load(platform, plain, "plainly") == "done"
+    with platform._core.instance("home").session() as connection:
+        assert connection.execute(LOCALE, ["plainly_db"]).fetchall() == [("c", "C")]
+    platform.apps.delivered(platform.apps.create("plainly", "test"))
+    assert platform.apps.info("plainly").drift == []
+    # And so it is in a dump of that.
+    again = platform.loads.folder() / "again.zip"
+    again.write_bytes(b"".join(platform.dumps.dump("plainly", "test")))
+    with zipfile.ZipFile(again) as archive:
+        told = json.loads(archive.read("howdah.json"))["databases"][0]["locale"]
+    again.unlink()
+    assert (told["provider"], told["collate"], told["ctype"]) == ("libc", "C", "C")
+
+
+def test_a_locale_that_the_server_lacks(platform: Platform, file: Path) -> None:
+    strange = {"provider": "libc", "collate": "xx_YY.UTF-8", "ctype": "xx_YY.UTF-8"}
+    view = ended(platform, platform.loads.start(with_locale(file, "strange.zip", **strange), "strangely", "test"))
+    assert view.error is not None
+    assert (view.error["code"], "--server-locale" in (view.error["hint"] or "")) == ("locale_missing", True)
+    assert (waiting(platform), left_of(platform, "strangely")) == ([], [])
+    again = with_locale(file, "strange.zip", **strange)
+    assert ended(platform, platform.loads.start(again, "strangely", "test", server_locale=True)).state == "done"
 
 
 def test_to_and_from_an_adopted_server(platform: Platform, file: Path) -> None:

@@ -10,6 +10,7 @@ from howdah.domain.server import Server
 
 # By the first release that has it, or None where it is a matter of who the admin is.
 SINCE = {
+    differences.LOCALE_PROVIDERS: 15,
     differences.MEMBERSHIP_OPTIONS: 16,
     differences.TABLE_MAINTAIN: 17,
     differences.LARGE_OBJECT_DEFAULTS: 18,

@@ -21,14 +21,14 @@ from howdah.domain.dumps import (
 )
 from howdah.domain.errors import HowdahError
 from howdah.domain.records import new_database
-from howdah.domain.specs import Access, Purpose
+from howdah.domain.specs import Access, Locale, Provider, Purpose
 
 POLICY = DumpedPolicy("s", "t", "p", True, "SELECT", ("public", "readonly login"), "true", None, None)
 UNTIL = datetime(2027, 1, 1, tzinfo=UTC)
 MAIN = DumpedDatabase(
     Purpose.MAIN,
     "UTF8",
-    "C.UTF-8",
+    Locale(Provider.BUILTIN, "C.UTF-8", "C.UTF-8", "C.UTF-8"),
     17,
     "a comment",
     logins=(

@@ -1,5 +1,6 @@
 """Golden plans: every statement of a create, for each kind of server. Run with --update-golden to rewrite."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from howdah.domain.errors import HowdahError
 from howdah.domain.observed import PUBLIC, DatabaseState, Grant, ObservedDatabase
 from howdah.domain.records import new_database
 from howdah.domain.server import Server
-from howdah.domain.specs import DatabaseSpec
+from howdah.domain.specs import DatabaseSpec, Locale, Provider
 
 NOTHING = ObservedDatabase({}, frozenset(), frozenset(), None, None, {}, {})
 GOLDEN = Path(__file__).parent / "golden"
@@ -31,6 +32,30 @@ def test_create(major: int, pytestconfig: pytest.Config) -> None:
     if pytestconfig.getoption("--update-golden"):
         golden.write_text(text)
     assert text == golden.read_text()
+
+
+@pytest.mark.parametrize(
+    ("major", "locale", "options"),
+    [
+        (14, Locale(Provider.LIBC, "de_DE.UTF-8", "C"), "LC_COLLATE 'de_DE.UTF-8' LC_CTYPE 'C'"),
+        (18, Locale(Provider.LIBC, "C", "C"), "LC_COLLATE 'C' LC_CTYPE 'C' LOCALE_PROVIDER 'libc'"),
+        (
+            18,
+            Locale(Provider.ICU, "C", "C", "de-u-co-phonebk", "&a < b"),
+            "LC_COLLATE 'C' LC_CTYPE 'C' LOCALE_PROVIDER 'icu' ICU_LOCALE 'de-u-co-phonebk' ICU_RULES '&a < b'",
+        ),
+        (
+            18,
+            Locale(Provider.BUILTIN, "C", "C", "C.UTF-8"),
+            "LC_COLLATE 'C' LC_CTYPE 'C' LOCALE_PROVIDER 'builtin' BUILTIN_LOCALE 'C.UTF-8'",
+        ),
+    ],
+)
+def test_another_locale_than_the_servers(major: int, locale: Locale, options: str) -> None:
+    server = replace(superuser(major), template="template1")
+    sql = [s.sql for s in diff_database(replace(spec(), locale=locale), NOTHING, server)]
+    (made,) = (s for s in sql if s.startswith("CREATE DATABASE"))
+    assert f" TEMPLATE template0 ENCODING 'UTF8' {options} ALLOW_CONNECTIONS false" in made.replace('"', "")
 
 
 def test_the_gate_opens_last_and_nothing_else_opens_it() -> None:

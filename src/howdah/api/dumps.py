@@ -82,6 +82,7 @@ async def load_app(
     extension: Annotated[
         list[Text] | None, Query(description="Extensions that howdah may make, as an app's login can't")
     ] = None,
+    server_locale: Annotated[bool, Query(description="Sort text as that server does, and not as it was")] = False,
 ) -> StartedLoad:
     """Make an app from a dump's file, which is the request's body."""
     file = await _received(request, platform)
@@ -92,6 +93,7 @@ async def load_app(
         asking.actor,
         instance=instance,
         extensions=extension or (),
+        server_locale=server_locale,
     )
     return StartedLoad(operation=operation)
 

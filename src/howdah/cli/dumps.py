@@ -138,6 +138,7 @@ def _check_place(file: Path, target: Path, force: bool) -> None:
 @click.option(
     "--extension", "extensions", multiple=True, metavar="NAME", help="Let howdah make this one, if an app may not."
 )
+@click.option("--server-locale", is_flag=True, help="Sort text as the server does, where it lacks the dump's locale.")
 @output_option("table", "json", "env")
 @click.pass_obj
 def load(
@@ -147,6 +148,7 @@ def load(
     env: Path | None,
     instance: str | None,
     extensions: tuple[str, ...],
+    server_locale: bool,
     output: str,
 ) -> None:
     """Make a new app from FILE, which `howdah dump` wrote.
@@ -164,7 +166,7 @@ def load(
             *([("instance", instance)] if instance else []),
             *(("extension", e) for e in extensions),
         ]
-        operation = _send(client, file, asked)
+        operation = _send(client, file, [*asked, *([("server_locale", "true")] if server_locale else [])])
         try:
             show_notices(_followed(client, operation)["notices"])
         except KeyboardInterrupt:

@@ -53,6 +53,12 @@ PUBLIC_SCHEMA_SHUT = Difference(
     remedy="Have a superuser run in template1: ALTER SCHEMA public OWNER TO {control_role}; "
     "REVOKE CREATE ON SCHEMA public FROM PUBLIC. It holds for apps made afterwards.",
 )
+LOCALE_PROVIDERS = Difference(
+    "a loaded database is made with the provider of its locale named",
+    "15 and newer",
+    lambda server: server.major >= 15,
+    "15 gave each database a provider, ICU besides the C library, and 17 its own. Before, all are the C library's.",
+)
 COUNTED_AT_EXIT = Difference(
     "what a session wrote is in the statistics before the session is gone",
     "15 and newer",
@@ -130,6 +136,7 @@ PASSWORDS_SEEN = Difference(
 DIFFERENCES = (
     *(MEMBERSHIP_OPTIONS, SELF_GRANTS, PUBLIC_SCHEMA_SHUT, TABLE_MAINTAIN, LARGE_OBJECT_DEFAULTS, SCRAM_BY_DEFAULT),
     *(SESSION_COUNTS, SET_ROLE_HONOURED, SUPERUSER_WALLS, GUARD, SILENT_PASSWORDS, PASSWORDS_SEEN, COUNTED_AT_EXIT),
+    LOCALE_PROVIDERS,
 )
 
 # What can be said of any server, without a name of anything on it.

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.records import DatabaseRecord, RoleRecord
-from howdah.domain.specs import Access, Purpose
+from howdah.domain.specs import Access, Locale, Provider, Purpose
 
 FORMAT = 1
 MANIFEST = "howdah.json"
@@ -78,7 +78,7 @@ class DumpedDatabase:
 
     purpose: Purpose
     encoding: str
-    locale: str | None
+    locale: Locale | None
     connection_limit: int
     comment: str | None
     logins: tuple[DumpedLogin, ...]
@@ -172,7 +172,7 @@ def _database(entries: "_Entries") -> DumpedDatabase:
     return DumpedDatabase(
         purpose=entries.made("purpose", Purpose),
         encoding=entries.get("encoding", str),
-        locale=entries.maybe("locale", str),
+        locale=_locale(_Entries(entries.get("locale", dict))) if entries.maybe("locale", dict) else None,
         connection_limit=entries.limit("connection_limit"),
         comment=entries.maybe("comment", str),
         logins=tuple(_login(_Entries(each)) for each in entries.get("logins", list)),
@@ -182,6 +182,16 @@ def _database(entries: "_Entries") -> DumpedDatabase:
             for each in entries.get("extensions", list)
         ),
         policies=tuple(_policy(_Entries(each)) for each in entries.get("policies", list)),
+    )
+
+
+def _locale(entries: "_Entries") -> Locale:
+    return Locale(
+        entries.made("provider", Provider),
+        entries.get("collate", str),
+        entries.get("ctype", str),
+        entries.maybe("name", str),
+        entries.maybe("rules", str),
     )
 
 

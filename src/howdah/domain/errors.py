@@ -62,6 +62,7 @@ CODES: dict[str, Category] = {
     "dump_invalid": Category(2, 409),
     "dump_newer": CONFLICT,
     "extension_missing": CONFLICT,
+    "locale_missing": CONFLICT,
     "file_exists": CONFLICT,
     # a server that was named is none that howdah can work on
     "instance_unreachable": Category(6, 409),

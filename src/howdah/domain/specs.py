@@ -29,6 +29,25 @@ class Purpose(StrEnum):
     SHADOW = "shadow"
 
 
+class Provider(StrEnum):
+    """Whose locales a database uses; the words of CREATE DATABASE."""
+
+    LIBC = "libc"
+    ICU = "icu"
+    BUILTIN = "builtin"
+
+
+@dataclass(frozen=True)
+class Locale:
+    """How a database sorts and folds text. `name` is the locale of ICU's or PostgreSQL's own, `rules` ICU's."""
+
+    provider: Provider
+    collate: str
+    ctype: str
+    name: str | None = None
+    rules: str | None = None
+
+
 @dataclass(frozen=True)
 class LoginSpec:
     """A wanted login.
@@ -52,7 +71,8 @@ class DatabaseSpec:
     """A wanted database with its roles.
 
     The gate is the group that alone may connect, called as the database is. `open` False takes CONNECT
-    from the gate: nobody but a superuser gets in. `retired` are logins of this database to be dropped.
+    from the gate: nobody but a superuser gets in. `retired` are logins of this database to be dropped. `locale` is
+    what it is made with, where that isn't the server's own.
     """
 
     name: str
@@ -63,6 +83,7 @@ class DatabaseSpec:
     connection_limit: int = DEFAULT_DATABASE_CONNECTION_LIMIT
     open: bool = True
     retired: tuple[str, ...] = ()
+    locale: Locale | None = None
 
     @property
     def gate(self) -> str:

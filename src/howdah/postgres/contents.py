@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from howdah.domain.specs import Locale, Provider
 from howdah.postgres.connections import Connection
 from howdah.postgres.queries import load
 
@@ -45,6 +46,13 @@ def read_contents(connection: Connection, roles: Iterable[str]) -> Contents:
         extensions=[tuple(each) for each in connection.execute(_SQL["extensions"]).fetchall()],
         policies=[Policy(*each) for each in connection.execute(_SQL["policies"]).fetchall()],
     )
+
+
+def locale_of(connection: Connection, database: str) -> Locale:
+    """How that database, which must be there, sorts and folds text."""
+    row = connection.execute(_SQL["locale"], {"database": database}).fetchone()
+    assert row is not None
+    return Locale(Provider(row[0]), *row[1:])
 
 
 def offered_extensions(connection: Connection, names: Iterable[str]) -> dict[str, bool]:

@@ -24,12 +24,12 @@ from howdah.domain.dumps import (
 )
 from howdah.domain.errors import HowdahError
 from howdah.domain.records import AppRecord, DatabaseRecord
-from howdah.domain.specs import Access
+from howdah.domain.specs import Access, Locale
 from howdah.instances.clients import find_clients
 from howdah.instances.embedded import EmbeddedServer
 from howdah.postgres import catalog
 from howdah.postgres.connections import Connection
-from howdah.postgres.contents import Contents, Policy, read_contents
+from howdah.postgres.contents import Contents, Policy, locale_of, read_contents
 from howdah.postgres.programs import Programs, complaints
 from howdah.services.core import Core, Instance, check_present
 from howdah.services.operations import Operations
@@ -74,7 +74,7 @@ class Dumps:
         for database in record.databases:
             with instance.connector.connect(database.name) as inside:
                 contents = read_contents(inside, [role.name for role in database.logins if not role.short_lived])
-            databases.append(_described(database, contents, catalog.locale(connection, database.name)))
+            databases.append(_described(database, contents, locale_of(connection, database.name)))
         version = str(catalog.server(connection)["version"])
         return Dump(record.name, datetime.now(UTC), version, instance.server.version_num, tuple(databases))
 
@@ -183,7 +183,7 @@ def _check_made(record: AppRecord, database: DatabaseRecord) -> None:
         )
 
 
-def _described(database: DatabaseRecord, contents: Contents, locale: str | None) -> DumpedDatabase:
+def _described(database: DatabaseRecord, contents: Contents, locale: Locale) -> DumpedDatabase:
     return DumpedDatabase(
         purpose=database.purpose,
         encoding=contents.encoding,

@@ -7,9 +7,9 @@ app, and what a crash leaves is deleted. All SQL of the file's runs as the new d
 import secrets
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -19,11 +19,12 @@ from howdah.domain.dumps import Dump
 from howdah.domain.errors import HowdahError
 from howdah.domain.names import HOME_INSTANCE, OWN_PREFIX, DatabaseNames, check_app_name, names_for, prepared_names
 from howdah.domain.records import database_called
-from howdah.domain.specs import Purpose
+from howdah.domain.specs import DatabaseSpec, Locale, Purpose
 from howdah.instances.clients import find_clients
 from howdah.instances.embedded import EmbeddedServer
 from howdah.instances.files import disk_errors
 from howdah.postgres.connections import Connection
+from howdah.postgres.contents import locale_of
 from howdah.postgres.locks import app_lock
 from howdah.postgres.probe import check_maker
 from howdah.postgres.programs import Programs
@@ -51,6 +52,8 @@ class _Load:
     dump: Dump
     programs: Programs
     extensions: Sequence[str]
+    # By purpose, what a database is made with; the server's own where there is none.
+    locales: Mapping[Purpose, Locale]
 
 
 class Loads:
@@ -72,17 +75,27 @@ class Loads:
         return folder
 
     def start(
-        self, file: Path, app: str, actor: str, *, instance: str | None = None, extensions: Sequence[str] = ()
+        self,
+        file: Path,
+        app: str,
+        actor: str,
+        *,
+        instance: str | None = None,
+        extensions: Sequence[str] = (),
+        server_locale: bool = False,
     ) -> str:
         """Begin to make `app` from `file`, which belongs to the load from here on; returns the operation's id.
 
-        `extensions` are those that howdah may make as a superuser, as an app's own login can't. When the operation
-        is done, `create` of the app hands out its URLs.
+        `extensions` are those that howdah may make as a superuser, as an app's own login can't; with `server_locale`
+        text is sorted as on that server, and not as it was. When the operation is done, `create` of the app hands out
+        its URLs.
         Raises HowdahError `invalid_name`, `app_exists`, `name_in_use`, `instance_not_found`, `dump_invalid`,
         `dump_newer`, `extension_missing`, `missing_program`, `server_down`; nothing is made then.
         """
         try:
             load = self._check(file, app, instance or HOME_INSTANCE, extensions)
+            if server_locale:
+                load = replace(load, locales={})
         except BaseException:
             file.unlink(missing_ok=True)
             raise
@@ -99,7 +112,10 @@ class Loads:
             check_maker(connection, instance.server)
             self._check_free(instance, connection, app, [database.purpose for database in dump.databases])
             check_archive(connection, instance.server, dump, extensions)
-        return _Load(app, instance, file, dump, find_clients(instance.server.major, self._embedded), extensions)
+            own = locale_of(connection, instance.server.template)
+        programs = find_clients(instance.server.major, self._embedded)
+        locales = {each.purpose: each.locale for each in dump.databases if each.locale not in (None, own)}
+        return _Load(app, instance, file, dump, programs, extensions, locales)
 
     def _check_free(self, instance: Instance, connection: Connection, app: str, purposes: Sequence[Purpose]) -> None:
         if self._core.exists(app):
@@ -154,7 +170,7 @@ class Loads:
             with instance.session() as connection:
                 passwords, verifiers = mint_passwords(connection, [r.name for r in database.logins if r.enabled])
                 # Open for its own logins, whose passwords nobody knows.
-                instance.loop.make(connection, name, database.spec(verifiers=verifiers)).check()
+                self._make_database(load, connection, name, database.spec(verifiers=verifiers), database.purpose)
             restore = Restore(instance, load.programs, database, dumped, passwords, load.extensions)
             self._operations.step(operation, f"restoring the {database.purpose} database")
             notices += restore.run(files[database.purpose])
@@ -172,6 +188,23 @@ class Loads:
             self._name(load, connection, name)
         notices += self._differences(load)
         operation.answer = {"app": load.app, "notices": list(dict.fromkeys(notices))}
+
+    def _make_database(
+        self, load: _Load, connection: Connection, name: str, spec: DatabaseSpec, purpose: Purpose
+    ) -> None:
+        locale = load.locales.get(purpose)
+        try:
+            load.instance.loop.make(connection, name, replace(spec, locale=locale)).check()
+        except HowdahError as error:
+            # Which locales the system under a server has, only trying tells.
+            if locale is None or error.message != f"could not create database {spec.name}":
+                raise
+            raise HowdahError(
+                "locale_missing",
+                f"the server can't make a database with the dump's locale {locale.name or locale.collate}",
+                detail=error.detail,
+                hint="Install it on the server's machine; or --server-locale, and text is sorted as it is there.",
+            ) from None
 
     def _name(self, load: _Load, connection: Connection, name: str) -> None:
         """It becomes the app; from here on a crash is that of a create, which is finished."""

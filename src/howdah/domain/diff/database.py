@@ -11,12 +11,13 @@ from howdah.domain.diff.roles import (
     diff_roles,
     diff_settings,
 )
+from howdah.domain.differences import LOCALE_PROVIDERS
 from howdah.domain.errors import HowdahError
 from howdah.domain.observed import PUBLIC, DatabaseState, Grant, ObservedDatabase
 from howdah.domain.plans import Plan, Statement
 from howdah.domain.server import Server
-from howdah.domain.specs import DatabaseSpec
-from howdah.domain.sql import ident
+from howdah.domain.specs import DatabaseSpec, Locale, Provider
+from howdah.domain.sql import ident, literal
 
 _CONTROL_PRIVILEGES = ("CREATE", "CONNECT", "TEMPORARY")
 
@@ -118,14 +119,30 @@ def diff_opening(spec: DatabaseSpec, observed: ObservedDatabase, server: Server)
 
 
 def _create(spec: DatabaseSpec, server: Server) -> Statement:
+    # Another locale than its template's can only be had from template0.
+    template = server.template if spec.locale is None else "template0"
     return Statement(
         f"create database {spec.name}",
-        f"CREATE DATABASE {ident(spec.name)} OWNER {ident(server.control_role)} TEMPLATE {ident(server.template)} "
-        f"ENCODING 'UTF8' ALLOW_CONNECTIONS false CONNECTION LIMIT {spec.connection_limit}",
+        f"CREATE DATABASE {ident(spec.name)} OWNER {ident(server.control_role)} TEMPLATE {ident(template)} "
+        f"ENCODING 'UTF8'{_locale_options(spec.locale, server)} ALLOW_CONNECTIONS false "
+        f"CONNECTION LIMIT {spec.connection_limit}",
         transactional=False,
         creates_database=spec.name,
         essential=True,
     )
+
+
+def _locale_options(locale: Locale | None, server: Server) -> str:
+    if locale is None:
+        return ""
+    options = {"LC_COLLATE": locale.collate, "LC_CTYPE": locale.ctype}
+    if server.has(LOCALE_PROVIDERS):
+        options["LOCALE_PROVIDER"] = locale.provider
+    if locale.name is not None and locale.provider is not Provider.LIBC:
+        options[f"{locale.provider.upper()}_LOCALE"] = locale.name
+    if locale.rules is not None:
+        options["ICU_RULES"] = locale.rules
+    return "".join(f" {name} {literal(value)}" for name, value in options.items())
 
 
 def _fresh_database(spec: DatabaseSpec, server: Server) -> DatabaseState:

@@ -4,6 +4,13 @@
 SELECT pg_encoding_to_char(encoding), shobj_description(oid, 'pg_database')
   FROM pg_database WHERE datname = current_database()
 
+-- name: locale
+-- Columns came with 15, 16 and 17; before, all is the C library's.
+SELECT CASE to_jsonb(d) ->> 'datlocprovider' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END,
+       d.datcollate, d.datctype, coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'),
+       to_jsonb(d) ->> 'daticurules'
+  FROM pg_database d WHERE d.datname = %(database)s
+
 -- name: settings
 -- Of the database (no role), and of these roles: here and everywhere.
 SELECT r.rolname, split_part(s.setting, '=', 1), substr(s.setting, strpos(s.setting, '=') + 1)
