@@ -63,7 +63,7 @@ class Drops:
                 record = self._core.app(app)
                 assert record.dropped_at is not None
                 assert record.purge_after is not None
-                self._core.wake("app.purge", 0.0)
+                self._core.wake("app.purge", keep.total_seconds())
                 failures: list[HowdahError] = []
                 for database in record.databases:
                     with _each_gets_its_turn(failures):
@@ -177,23 +177,23 @@ class Drops:
     def purge_due(self) -> float:
         """Purge what is past its deadline, and finish what was cut short; returns the seconds until the next one."""
         next_s = _LOOK_EVERY_S
-        for record in self._core.apps():
-            if record.purge_after is None:
-                continue
-            left = 0.0 if record.purging else (record.purge_after - datetime.now(UTC)).total_seconds()
+        with self._core.store.connect_plain() as stored:
+            deadlines = app_store.list_deadlines(stored)
+        for app, purge_after, purging in deadlines:
+            left = 0.0 if purging else (purge_after - datetime.now(UTC)).total_seconds()
             if left > 0:
                 next_s = min(next_s, left)
                 continue
             # What fails is tried again before long.
             next_s = min(next_s, _AGAIN_S)
-            if self._core.of(record).resting:
-                continue
             try:
-                self.purge(record.name, record.name, "howdah")
-                _log.info("purged at the deadline", app=record.name)
+                if self._core.of(self._core.app(app)).resting:
+                    continue
+                self.purge(app, app, "howdah")
+                _log.info("purged at the deadline", app=app)
             except (HowdahError, psycopg.Error) as error:
                 said = error.as_dict() if isinstance(error, HowdahError) else {"message": type(error).__name__}
-                _log.warning("could not be purged", app=record.name, **said)
+                _log.warning("could not be purged", app=app, **said)
         return next_s
 
     def plan(self, app: str, change: str) -> PlannedApp:

@@ -21,14 +21,24 @@ SELECT ARRAY(SELECT rolname FROM pg_roles WHERE rolname = ANY (%(roles)s))::text
        ARRAY(SELECT datname FROM pg_database WHERE datname = ANY (%(databases)s))::text[]
 
 -- name: memberships
--- No join for the grantor: before 16 a membership outlives the role that granted it.
-SELECT r.rolname AS role, m.rolname AS member, pg_get_userbyid(a.grantor) AS grantor, a.admin_option,
-       (to_jsonb(a) ->> 'inherit_option')::bool AS inherit_option,
-       (to_jsonb(a) ->> 'set_option')::bool AS set_option
-  FROM pg_auth_members a
-  JOIN pg_roles r ON r.oid = a.roleid
-  JOIN pg_roles m ON m.oid = a.member
- WHERE r.rolname = ANY (%(roles)s) OR m.rolname = ANY (%(roles)s)
+-- No join for the grantor: before 16 a membership outlives the role that granted it. Two looks by OID
+-- go by the catalog's indexes; one by names would read all memberships of the server.
+WITH ours AS (SELECT oid FROM pg_roles WHERE rolname = ANY (%(roles)s)),
+found AS (
+    SELECT * FROM pg_auth_members WHERE roleid = ANY (ARRAY(SELECT oid FROM ours))
+    UNION ALL
+    SELECT * FROM pg_auth_members
+     WHERE member = ANY (ARRAY(SELECT oid FROM ours)) AND roleid <> ALL (ARRAY(SELECT oid FROM ours))),
+named AS (
+    SELECT (SELECT rolname FROM pg_roles WHERE oid = a.roleid) AS role,
+           (SELECT rolname FROM pg_roles WHERE oid = a.member) AS member,
+           pg_get_userbyid(a.grantor) AS grantor, a.admin_option,
+           (to_jsonb(a) ->> 'inherit_option')::bool AS inherit_option,
+           (to_jsonb(a) ->> 'set_option')::bool AS set_option
+      FROM found a)
+SELECT role, member, grantor, admin_option, inherit_option, set_option
+  FROM named
+ WHERE role IS NOT NULL AND member IS NOT NULL
 
 -- name: settings
 SELECT r.rolname, d.datname, split_part(s.setting, '=', 1) AS name,
@@ -51,12 +61,17 @@ SELECT d.datname, d.oid, o.rolname AS owner, d.datallowconn, d.datistemplate, d.
  WHERE d.datname = ANY (%(databases)s)
 
 -- name: elsewhere
+-- Which databases to look at say the dependencies: who is named in an ACL and doesn't own the object has one.
 SELECT d.datname, json_agg(json_build_array(ge.rolname, x.privilege_type, gr.rolname, x.is_grantable)) AS grants
   FROM pg_database d
  CROSS JOIN LATERAL aclexplode(d.datacl) x
   JOIN pg_roles ge ON ge.oid = x.grantee
   LEFT JOIN pg_roles gr ON gr.oid = x.grantor
- WHERE ge.rolname = ANY (%(roles)s) AND x.grantee <> d.datdba
+ WHERE d.oid = ANY (ARRAY(SELECT s.objid
+                            FROM pg_shdepend s
+                           WHERE s.refclassid = 'pg_authid'::regclass AND s.classid = 'pg_database'::regclass
+                             AND s.refobjid = ANY (ARRAY(SELECT oid FROM pg_roles WHERE rolname = ANY (%(roles)s)))))
+   AND ge.rolname = ANY (%(roles)s) AND x.grantee <> d.datdba
  GROUP BY d.datname
 
 -- name: dependents

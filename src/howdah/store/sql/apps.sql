@@ -21,18 +21,19 @@ SELECT a.name, i.name AS instance, a.created_at, a.dropped_at, a.purge_after, a.
 
 -- name: shown
 -- Of every app what a list shows; of its roles just the names of the logins whose URLs are out.
-WITH logins AS (
-    SELECT database_id, array_agg(name ORDER BY id) AS names
-      FROM howdah.roles WHERE kind = 'login' AND enabled AND NOT short_lived
-     GROUP BY database_id)
 SELECT a.name, i.name, a.created_at, a.purge_after, a.dropped_at IS NOT NULL,
-       d.name, d.oid::bigint, d.connection_limit, d.purpose, d.state, coalesce(l.names, '{}')
+       d.name, d.oid::bigint, d.connection_limit, d.purpose, d.state,
+       ARRAY(SELECT r.name FROM howdah.roles r
+              WHERE r.database_id = d.id AND r.kind = 'login' AND r.enabled AND NOT r.short_lived
+              ORDER BY r.id)
   FROM howdah.apps a
   JOIN howdah.instances i ON i.id = a.instance_id
   JOIN howdah.databases d ON d.app_id = a.id
-  LEFT JOIN logins l ON l.database_id = d.id
  WHERE a.prepared IS NULL AND (%(app)s::text IS NULL OR a.name = %(app)s)
  ORDER BY a.created_at, a.id, d.id
+
+-- name: deadlines
+SELECT name, purge_after, purging FROM howdah.apps WHERE purge_after IS NOT NULL ORDER BY purge_after
 
 -- name: fingerprint
 -- Of what is wanted, in one figure: whatever of it changes, the figure does.
