@@ -39,6 +39,7 @@ CODES: dict[str, Category] = {
     "session_not_found": NOT_FOUND,
     "operation_not_found": NOT_FOUND,
     "token_not_found": NOT_FOUND,
+    "backup_missing": NOT_FOUND,
     "not_found": NOT_FOUND,
     "method_not_allowed": Category(2, 405),
     # something stands in the way
@@ -64,6 +65,9 @@ CODES: dict[str, Category] = {
     "extension_missing": CONFLICT,
     "locale_missing": CONFLICT,
     "file_exists": CONFLICT,
+    # a backup can't be read
+    "backup_damaged": CONFLICT,
+    "backup_sealed": CONFLICT,
     # a server that was named is none that howdah can work on
     "instance_unreachable": Category(6, 409),
     "instance_refused": CONFLICT,
@@ -93,6 +97,7 @@ CODES: dict[str, Category] = {
     "stop_failed": ENVIRONMENT,
     "home": ENVIRONMENT,
     "store": ENVIRONMENT,
+    "repository": ENVIRONMENT,
     "missing_program": ENVIRONMENT,
     "env_file": ENVIRONMENT,
     "file": ENVIRONMENT,

@@ -65,6 +65,16 @@ class Home:
         return self.secrets / f"{instance}.pgpass"
 
     @property
+    def s3_credentials(self) -> Path:
+        """What howdah logs in to S3 with (JSON, mode 0600), unless its environment says it."""
+        return self.secrets / "s3.json"
+
+    @property
+    def backup_key(self) -> Path:
+        """What backups are sealed for and opened with: an identity file of age, mode 0600."""
+        return self.secrets / "backup-key.txt"
+
+    @property
     def store_saves(self) -> Path:
         """Dumps of howdah's store, each made before it was migrated; the service user's."""
         return self.root / "store-saves"

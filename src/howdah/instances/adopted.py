@@ -10,8 +10,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from howdah.domain.errors import HowdahError
-from howdah.instances.files import disk_errors, write_file
-from howdah.postgres.programs import ServiceUser
+from howdah.instances.files import write_secret
 
 # What a connection string may say. Anything else is either howdah's own business or would read the configuration
 # of whoever runs the control plane (service, passfile).
@@ -98,9 +97,7 @@ def write_password(path: Path, password: str) -> None:
     if any(c in password for c in "\0\r\n"):
         raise _invalid("a password is one line", "A line break or NUL can't be in a password file.")
     escaped = password.replace("\\", "\\\\").replace(":", "\\:")
-    us = ServiceUser("", os.geteuid(), os.getegid())
-    with disk_errors(path.parent):
-        write_file(path.parent, path.name, f"*:*:*:*:{escaped}\n", us)
+    write_secret(path, f"*:*:*:*:{escaped}\n")
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,21 @@ def write_file(folder: Path, name: str, content: str, user: ServiceUser, *, mode
     return True
 
 
+def write_secret(path: Path, content: str) -> None:
+    """Keep a secret of the control plane's: mode 0600, all or nothing. Raises HowdahError `home`, `disk_full`."""
+    with disk_errors(path.parent):
+        write_file(path.parent, path.name, content, ServiceUser("", os.geteuid(), os.getegid()))
+
+
+def read_secret(path: Path) -> str | None:
+    """What `write_secret` kept; None when there is no such file. Raises HowdahError `home`."""
+    with disk_errors(path):
+        try:
+            return read_file(path.parent, path.name)
+        except FileNotFoundError:
+            return None
+
+
 def read_file(folder: Path, name: str) -> str:
     """The text of a plain file in `folder`; a link is refused, as `write_file` says. Raises `OSError`."""
     directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -158,8 +173,13 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def disk_errors(place: Path, code: str = "home") -> Iterator[None]:
-    """Turn the operating system's refusals while writing below `place` into `disk_full` or `code`."""
+def disk_errors(
+    place: Path, code: str = "home", *, elsewhere: str = "choose a home on another disk with HOWDAH_HOME"
+) -> Iterator[None]:
+    """Turn the operating system's refusals while writing below `place` into `disk_full` or `code`.
+
+    `elsewhere` is what the HINT advises besides freeing some space.
+    """
     try:
         yield
     except OSError as error:
@@ -168,7 +188,7 @@ def disk_errors(place: Path, code: str = "home") -> Iterator[None]:
                 "disk_full",
                 f"no space left for {place}",
                 detail=f"{error.strerror}.",
-                hint="Free some space, or choose a home on another disk with HOWDAH_HOME.",
+                hint=f"Free some space, or {elsewhere}.",
             ) from error
         raise HowdahError(
             code,
