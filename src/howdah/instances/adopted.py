@@ -1,7 +1,6 @@
 """The adopted instance: a server that howdah doesn't run and reaches by an admin's login."""
 
 import ipaddress
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
