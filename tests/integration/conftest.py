@@ -12,6 +12,7 @@ from howdah.domain.home import Home
 from howdah.instances.embedded import EmbeddedServer
 from howdah.instances.settings import EmbeddedSettings
 from howdah.services.platform import Platform
+from tests.s3_server import S3Server, running_s3
 from tests.support import PG_BIN, free_port, open_folder
 
 
@@ -60,6 +61,12 @@ def platform(shared_platform: Platform) -> Iterator[Platform]:
                 for role in database.roles:
                     with suppress(psycopg.Error):
                         server.execute(f'DROP ROLE IF EXISTS "{role.name}"'.encode())
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    with running_s3() as server:
+        yield server
 
 
 def _quiet(_step: str) -> None:

@@ -41,7 +41,9 @@ def load_credentials(home: Home) -> Credentials | None:
         ) from None
 
 
-def _credentials(given: dict[str, str]) -> Credentials:
+def _credentials(given: object) -> Credentials:
+    if not isinstance(given, dict):
+        raise TypeError
     token = given.get("session_token")
     keys = (given["access_key_id"], given["secret_access_key"])
     if not all(isinstance(key, str) and key for key in keys) or not isinstance(token, str | None):

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import stat
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
@@ -63,10 +64,10 @@ class Folder:
         check_key(key)
         with self._refusals():
             try:
-                descriptor = os.open(self._root / key, os.O_RDONLY | os.O_NOFOLLOW)
-            except (FileNotFoundError, NotADirectoryError):
+                file = (self._root / key).open("rb", buffering=0)
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 raise missing(key, self.location) from None
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
+        with file:
             while True:
                 with self._refusals():
                     chunk = file.read(_CHUNK)
@@ -83,7 +84,7 @@ class Folder:
         check_key(key)
         path = self._root / key
         with self._refusals(), _FOLDERS:
-            with suppress(FileNotFoundError, NotADirectoryError):
+            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 path.unlink()
             for folder in path.parents:
                 if folder == self._root:
@@ -103,6 +104,8 @@ class Folder:
 
     def _check(self, status: os.stat_result) -> None:
         """Raise `repository` for a folder that somebody else could plant backups in. Its mode isn't touched."""
+        if not stat.S_ISDIR(status.st_mode):
+            raise HowdahError("repository", f"{self.location} is not a folder")
         if status.st_uid != os.geteuid():
             raise HowdahError(
                 "repository",
