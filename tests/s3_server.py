@@ -9,7 +9,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
 
 from tests.support import free_port, open_folder
 
@@ -21,7 +26,7 @@ BUCKET = "howdah-test"
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running server; the bucket is made by the first upload to it."""
+    """A running server; a bucket is made by the first upload to it."""
 
     port: int
     filer_port: int
@@ -66,16 +71,29 @@ def running_s3() -> Iterator[S3Server]:
         finally:
             process.kill()  # a polite end takes 25 s
             process.wait()
+            for port in ports.values():
+                for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                    left.unlink()
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Until it stores something: it answers before it has room for anything."""
+    bucket = S3Store(
+        BUCKET,
+        config={"endpoint": f"http://127.0.0.1:{port}", "region": "us-east-1"},
+        client_options={"allow_http": True, "timeout": timedelta(seconds=10)},
+        retry_config={"max_retries": 0},
+        credential_provider=lambda: {
+            "access_key_id": ACCESS_KEY,
+            "secret_access_key": SECRET_KEY,
+            "expires_at": None,
+        },
+    )
     for _ in range(600):
         assert process.poll() is None, log.read_text()[-2000:]
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
+            obstore.put(bucket, "ready", b"x")
             return
-        except urllib.error.HTTPError:
-            return  # it wants a signature: it is up
-        except OSError:
+        except BaseError:
             time.sleep(0.1)
     raise AssertionError(log.read_text()[-2000:])

@@ -82,6 +82,7 @@ def test_an_encrypted_stream_that_ends_with_a_whole_block_is_damaged() -> None:
         with pytest.raises(HowdahError) as raised:
             opened(KEY, content[: payload + blocks * AGE_BLOCK])
         assert raised.value.code == "backup_damaged"
+        assert "encryption" in (raised.value.detail or "")  # and not only what is in it
     assert blocks > 3
 
 
