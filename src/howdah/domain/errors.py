@@ -64,6 +64,9 @@ CODES: dict[str, Category] = {
     "extension_missing": CONFLICT,
     "locale_missing": CONFLICT,
     "file_exists": CONFLICT,
+    # a backup can't become a server again, or not as of that moment
+    "backup_damaged": CONFLICT,
+    "recovery_failed": CONFLICT,
     # a server that was named is none that howdah can work on
     "instance_unreachable": Category(6, 409),
     "instance_refused": CONFLICT,
