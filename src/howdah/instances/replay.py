@@ -12,6 +12,8 @@ from howdah.domain.wal import SEGMENT_NAME, Segment, parse_history, parse_lsn
 from howdah.instances.server_log import PREFIX
 
 PAGE = 8192
+# xlp_magic, xlp_info, xlp_tli, xlp_pageaddr: what each page of WAL begins with.
+HEADER = 16
 TAIL = 256 * 1024
 _RESTORED = re.compile(rf'restored log file "({SEGMENT_NAME.pattern})" from archive')
 # What cp says of a segment that it can't bring; PostgreSQL itself takes it for the end of the WAL.
@@ -24,10 +26,10 @@ _UNREADABLE = re.compile(
 )
 _REDONE = re.compile(r"redo done at ([0-9A-F]+/[0-9A-F]+)")
 _LAST_COMMIT = re.compile(r"last completed transaction was at log time (\S+ \S+)$")
-# What the server says, but for its end, which is the same whatever it ended of.
+# What the server says, but for what it says each time.
 _WORDS = re.compile(
     r"(?:LOG|WARNING|ERROR|FATAL|PANIC):  (?!startup process|terminating any|shutting down|aborting startup"
-    r"|database system is shut down)"
+    r"|restored log|database system is|selected new timeline|archive recovery complete|checkpoint )"
 )
 
 
@@ -52,7 +54,7 @@ class Replay:
         """Raise `recovery_failed` when the recovery to the end of the WAL ended at `lsn` though there is more."""
         if (hole := self._hole(parse_lsn(lsn))) is not None:
             said = f"The recovery ended at {lsn}, and there is WAL after that.\n{self.last_words}"
-            raise self._full() or self._failed(hole, said)
+            raise self._full() or self._broken(*hole, said)
 
     def failure(self, target: RecoveryTarget) -> HowdahError:
         """The error `recovery_failed` for a server that ended instead of coming up."""
@@ -61,7 +63,7 @@ class Replay:
         if (full := self._full()) is not None:
             return full
         if (hole := self._hole(parse_lsn(redone) if redone is not None else None)) is not None:
-            return self._failed(hole, words)
+            return self._broken(*hole, words)
         if "before consistent recovery point" in words and "requested" in words:
             return self._failed(
                 f"{target} is before the end of the backup", words, hint="Recover from an earlier backup."
@@ -100,28 +102,30 @@ class Replay:
             "disk_full", "no space left for a copy", detail=self.last_words, hint="Free some space, then try again."
         )
 
-    def _failed(self, message: str, detail: str, hint: str | None = None) -> HowdahError:
-        wanted = self._last(_WANTED) or self.restored
+    def _broken(self, segment: Segment, what: str, detail: str) -> HowdahError:
+        return self._failed(f"WAL segment {segment.name} {what}", detail, wanted=segment.name)
+
+    def _failed(self, message: str, detail: str, hint: str | None = None, wanted: str | None = None) -> HowdahError:
+        wanted = wanted or self._last(_WANTED) or self.restored
         if wanted is not None:
             detail += f"\nThe WAL segment wanted last was {wanted}."
         return HowdahError("recovery_failed", message, detail=detail.strip(), hint=hint)
 
-    def _hole(self, end: int | None) -> str | None:
-        """What is wrong with the WAL after `end`, where the last record replayed is; None: nothing, it ends there."""
+    def _hole(self, end: int | None) -> tuple[Segment, str] | None:
+        """What is wrong with which segment after `end`, where the last record is that was replayed.
+
+        None: nothing, the WAL ends there.
+        """
         number = (end - 1) // self._size if end else -1
         path = self._path()
         later = [s for s in path if s.number > number and self._page(s, 0).strip(b"\0")]
-        if (wanted := self._wanted()) is not None and any(s.number > wanted.number for s in later):
-            return f"WAL segment {wanted.name} " + ("can't be read" if wanted in path else "is missing")
+        if (wanted := self._wanted()) is not None and any(s.number >= wanted.number for s in later):
+            return wanted, "can't be read" if wanted in path else "is missing"
         if (position := self._unreadable()) is not None and position // self._size >= number:
-            broken = next((s for s in path if s.number == position // self._size), None)
-            if broken is not None and (
-                any(s.number > broken.number for s in later) or self._goes_on(broken, position - broken.start)
-            ):
-                return f"WAL segment {broken.name} is damaged"
-        if wanted is not None and wanted in later:
-            return f"WAL segment {wanted.name} can't be read"
-        return f"WAL segment {later[0].name} could not be replayed" if end and later else None
+            for broken in (s for s in path if s.number == position // self._size):
+                if self._goes_on(broken, position - broken.start) or any(s.number > broken.number for s in later):
+                    return broken, "is damaged"
+        return (later[0], "could not be replayed") if end and later else None
 
     def _path(self) -> list[Segment]:
         """The segments there are on the way to the newest timeline; what else there is was left behind by it."""
@@ -161,16 +165,18 @@ class Replay:
         """Whether a page after the one at `offset` is this segment's: not zeros, nor what a reused file held."""
         for place in range((offset // PAGE + 1) * PAGE, self._size, PAGE):
             header = self._page(segment, place)
-            # xlp_magic, xlp_info, xlp_tli, xlp_pageaddr
-            if len(header) == 16 and int.from_bytes(header[8:], sys.byteorder) == segment.start + place:
+            if len(header) == HEADER and int.from_bytes(header[8:], sys.byteorder) == segment.start + place:
                 return True
         return False
 
     def _page(self, segment: Segment, offset: int) -> bytes:
-        """The header of a page."""
-        with (self._wal / segment.name).open("rb") as file:
-            file.seek(offset)
-            return file.read(16)
+        """The header of a page; something where it can't be read, for what isn't known may be WAL."""
+        try:
+            with (self._wal / segment.name).open("rb") as file:
+                file.seek(offset)
+                return file.read(HEADER)
+        except OSError:
+            return b"?"
 
     def _last(self, pattern: re.Pattern[str]) -> str | None:
         found = [match[1] for line in self._lines() if (match := pattern.search(line))]

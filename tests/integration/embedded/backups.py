@@ -48,12 +48,16 @@ class Past:
         finally:
             copy.remove()
 
-    def wal(self, copy: Copy, without: str | None = None) -> Path:
-        """All that was archived, for one copy to spoil."""
+    def wal(self, copy: Copy) -> Path:
+        """All that was archived, under second names: `spoil` one before changing it."""
         for path in self.archive.iterdir():
-            if path.name != without:
-                shutil.copyfile(path, copy.wal / path.name)
+            os.link(path, copy.wal / path.name)
         return copy.wal
+
+
+def spoil(path: Path, content: bytes) -> None:
+    path.unlink()
+    path.write_bytes(content)
 
 
 def segment(lsn: str) -> str:
@@ -62,11 +66,10 @@ def segment(lsn: str) -> str:
 
 def flip(wal: Path, lsn: str, offset: int = 30) -> str:
     """Damage the record at `lsn`; returns the segment's name."""
-    with (wal / segment(lsn)).open("r+b") as file:
-        file.seek(parse_lsn(lsn) % SIZE + offset)
-        byte = file.read(1)
-        file.seek(-1, os.SEEK_CUR)
-        file.write(bytes([byte[0] ^ 0xFF]))
+    path = wal / segment(lsn)
+    content = bytearray(path.read_bytes())
+    content[parse_lsn(lsn) % SIZE + offset] ^= 0xFF
+    spoil(path, content)
     return segment(lsn)
 
 

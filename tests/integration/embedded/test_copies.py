@@ -1,9 +1,12 @@
 """Servers recovered from a backup: exactly to the moment asked for, or not at all; and apart from their original."""
 
 import os
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import pytest
 from howdah.domain.recovery import RecoveryTarget
 from howdah.instances.copies import Copy
 from howdah.instances.postmaster import find_server, listening_addresses
-from tests.integration.embedded.backups import Past, flip, make_past, recover, rows, segment
+from tests.integration.embedded.backups import SIZE, Past, flip, make_past, recover, rows, segment, spoil
 from tests.integration.embedded.servers import Make, control, needs_root, refusal, up
 
 TO_THE_END = RecoveryTarget()
@@ -33,7 +36,12 @@ def files(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def servers_in(copy: Copy) -> list[int]:
-    return [process.pid for process in psutil.process_iter() if str(copy.folder) in " ".join(process.cmdline())]
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if Path(process.cwd()).is_relative_to(copy.folder):
+                found.append(process.pid)
+    return found
 
 
 @pytest.mark.parametrize("kind", ["time", "lsn", "name"])
@@ -122,10 +130,12 @@ def test_a_segment_that_cannot_be_had(past: Past, trouble: str, target: Recovery
             path = wal / "000000010000000000000002"
             path.unlink()
         elif trouble == "headless":
-            path.write_bytes(b"\1" * 8192 + path.read_bytes()[8192:])
+            spoil(path, b"\1" * 8192 + path.read_bytes()[8192:])
         else:
-            path.unlink()
-            path.mkdir()
+            spoil(path, path.read_bytes())
+            path.chmod(0)
+            # Somebody else's as well, so that it isn't given over.
+            os.link(path, copy.folder / "second name")
         error = refusal(lambda: recover(copy, target, wal))
         said = {"headless": "is damaged", "unreadable": "can't be read"}.get(trouble, "is missing")
         assert (error.code, error.message) == ("recovery_failed", f"WAL segment {path.name} {said}")
@@ -138,7 +148,7 @@ def test_a_segment_that_was_only_begun_is_the_end(past: Past) -> None:
     with past.copy() as copy:
         wal = past.wal(copy)
         path = wal / segment(past.late[3])
-        path.write_bytes(path.read_bytes()[:8192].ljust(16 * 1024 * 1024, b"\0"))
+        spoil(path, path.read_bytes()[:8192].ljust(SIZE, b"\0"))
         recover(copy, TO_THE_END, wal)
         assert rows(copy, "late") == 3000
 
@@ -203,9 +213,7 @@ def test_a_backup_that_no_copy_can_be_made_of(past: Past, trouble: str) -> None:
         if trouble == "tablespace":
             (copy.data / "tablespace_map").write_text("16385 /elsewhere\n")
         elif trouble == "link":
-            (copy.data / "pg_wal").rmdir() if not list((copy.data / "pg_wal").iterdir()) else subprocess.run(
-                ["rm", "-r", str(copy.data / "pg_wal")], check=True
-            )
+            shutil.rmtree(copy.data / "pg_wal")
             (copy.data / "pg_wal").symlink_to(past.archive)
         elif trouble == "hard link":
             os.link(original, copy.data / "base" / "1" / "99999")
@@ -294,7 +302,8 @@ import pickle, sys
 from howdah.domain.recovery import RecoveryTarget
 from tests.integration.embedded.backups import recover
 past = pickle.load(sys.stdin.buffer)
-copy = past.copy().__enter__()
+context = past.copy()
+copy = context.__enter__()
 recover(copy, RecoveryTarget(lsn=past.lsn), past.archive)
 print(copy.folder, flush=True)
 __import__("time").sleep(600)
@@ -302,8 +311,6 @@ __import__("time").sleep(600)
 
 
 def test_what_a_killed_control_plane_left(past: Past) -> None:
-    import pickle
-
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
     )
