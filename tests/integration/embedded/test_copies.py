@@ -22,7 +22,7 @@ from tests.support import PG_BIN
 
 TO_THE_END = RecoveryTarget()
 # Too long for a socket below it, and with what a shell or PostgreSQL would take for its own.
-HOME = "an odd 'home' of 100% \\ and 60 letters or more, so that no socket fits"
+HOME = "an odd 'home' of 100%f %% \\ and 60 letters or more, so that no socket fits"
 
 
 @pytest.fixture(scope="module")
