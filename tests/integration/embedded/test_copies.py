@@ -298,6 +298,26 @@ def test_two_copies_and_a_sweep_beside_them(past: Past) -> None:
     assert not list(past.server.home.copies.iterdir())
 
 
+def test_a_newer_timeline(past: Past) -> None:
+    """What the old one went on with after the branch is no part of it, and a hole in the new one is one."""
+    with past.copy() as other, past.copy() as copy:
+        recover(other, RecoveryTarget(lsn=past.lsn), past.archive)
+        with other.connector.connect("shop") as connection:
+            for _ in range(3):
+                connection.execute("INSERT INTO public.goods VALUES (1)")
+                connection.execute("SELECT pg_switch_wal()")
+        other.stop()
+        wal = past.wal(copy)
+        for name in ("00000002.history", *(f"00000002000000000000000{number}" for number in (5, 6, 7))):
+            shutil.copyfile(other.data / "pg_wal" / name, wal / name)
+        recovered = recover(copy, TO_THE_END, wal)
+        assert (rows(copy, "goods"), rows(copy, "late"), recovered.timeline) == (2503, None, 2)
+        with past.copy() as third:
+            (wal / "000000020000000000000006").unlink()
+            error = refusal(lambda: recover(third, TO_THE_END, wal))
+            assert error.message == "WAL segment 000000020000000000000006 is missing"
+
+
 OWNER = """
 import pickle, sys
 from howdah.domain.recovery import RecoveryTarget
