@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from howdah.domain.recovery import RecoveryTarget
+from howdah.domain.wal import Segment, parse_lsn
 from howdah.instances.copies import Copy
 from howdah.instances.postmaster import find_server, listening_addresses
 from tests.integration.embedded.backups import SIZE, Past, flip, make_past, recover, rows, segment, spoil
@@ -308,14 +309,16 @@ def test_a_newer_timeline(past: Past) -> None:
                 connection.execute("SELECT pg_switch_wal()")
         other.stop()
         wal = past.wal(copy)
-        for name in ("00000002.history", *(f"00000002000000000000000{number}" for number in (5, 6, 7))):
+        branch = parse_lsn(past.lsn) // SIZE
+        segments = [Segment(2, branch + number, SIZE).name for number in range(3)]
+        for name in ("00000002.history", *segments):
             shutil.copyfile(other.data / "pg_wal" / name, wal / name)
         recovered = recover(copy, TO_THE_END, wal)
         assert (rows(copy, "goods"), rows(copy, "late"), recovered.timeline) == (2503, None, 2)
         with past.copy() as third:
-            (wal / "000000020000000000000006").unlink()
+            (wal / segments[1]).unlink()
             error = refusal(lambda: recover(third, TO_THE_END, wal))
-            assert error.message == "WAL segment 000000020000000000000006 is missing"
+            assert error.message == f"WAL segment {segments[1]} is missing"
 
 
 OWNER = """
