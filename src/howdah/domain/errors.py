@@ -65,9 +65,10 @@ CODES: dict[str, Category] = {
     "extension_missing": CONFLICT,
     "locale_missing": CONFLICT,
     "file_exists": CONFLICT,
-    # a backup can't be read
+    # a backup can't be read, or can't become a server again as of that moment
     "backup_damaged": CONFLICT,
     "backup_sealed": CONFLICT,
+    "recovery_failed": CONFLICT,
     # a server that was named is none that howdah can work on
     "instance_unreachable": Category(6, 409),
     "instance_refused": CONFLICT,

@@ -106,6 +106,11 @@ class Home:
         return self.root / "loads"
 
     @property
+    def copies(self) -> Path:
+        """Servers recovered from backups, a folder each; the service user's, gone after use."""
+        return self.root / "copies"
+
+    @property
     def session_files(self) -> Path:
         """Connection service files of running `howdah psql`s, one per short-lived login, mode 0600."""
         return self.run / "sessions"

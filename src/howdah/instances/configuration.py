@@ -16,6 +16,21 @@ INCLUDES = f"""
 include = '{FILE}'
 include_if_exists = 'custom.conf'
 """
+QUIET = [
+    "# No statement is ever logged, since a statement can hold a password or a person's data. That includes the",
+    "# text of a statement that failed or was slow, its parameters, and the lines DETAIL, CONTEXT and QUERY,",
+    "# which quote statements and rows (a deadlock, a crashed backend, a failing function): hence terse.",
+    "log_statement = 'none'",
+    "log_min_error_statement = panic",
+    "log_min_duration_statement = -1",
+    "log_min_duration_sample = -1",
+    "log_transaction_sample_rate = 0",
+    "log_parameter_max_length = 0",
+    "log_parameter_max_length_on_error = 0",
+    "log_error_verbosity = terse",
+    "log_duration = off",
+    "debug_print_parse = off",
+]
 _HOME_LINE = "# Home: "
 
 
@@ -42,7 +57,8 @@ def quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def _quoted_folder(path: Path) -> str:
+def quoted_folder(path: Path) -> str:
+    """A folder as a list of folders wants it."""
     # unix_socket_directories is a list: double quotes keep a comma or space in a path from splitting it.
     return quoted('"' + str(path).replace('"', '""') + '"')
 
@@ -59,7 +75,7 @@ def render_server(wanted: Wanted) -> str:
         "# Where it listens",
         f"listen_addresses = {quoted(','.join(wanted.listen))}",
         f"port = {wanted.port}",
-        f"unix_socket_directories = {_quoted_folder(wanted.socket_directory)}",
+        f"unix_socket_directories = {quoted_folder(wanted.socket_directory)}",
         "unix_socket_permissions = 0700",
         "password_encryption = 'scram-sha-256'",
     ]
@@ -130,19 +146,7 @@ def render_server(wanted: Wanted) -> str:
         "log_temp_files = 64MB",
         "log_autovacuum_min_duration = 1min",
         "",
-        "# No statement is ever logged, since a statement can hold a password or a person's data. That includes the",
-        "# text of a statement that failed or was slow, its parameters, and the lines DETAIL, CONTEXT and QUERY,",
-        "# which quote statements and rows (a deadlock, a crashed backend, a failing function): hence terse.",
-        "log_statement = 'none'",
-        "log_min_error_statement = panic",
-        "log_min_duration_statement = -1",
-        "log_min_duration_sample = -1",
-        "log_transaction_sample_rate = 0",
-        "log_parameter_max_length = 0",
-        "log_parameter_max_length_on_error = 0",
-        "log_error_verbosity = terse",
-        "log_duration = off",
-        "debug_print_parse = off",
+        *QUIET,
         "",
         "cluster_name = 'howdah'",
         "",

@@ -37,8 +37,11 @@ def start_server(
     port: int,
     progress: Progress,
     timeout: float,
+    called: str = "PostgreSQL",
 ) -> bool:
     """Start the server of `data` and wait until it is ready; False when it was running already.
+
+    One that recovers from a backup and takes nobody in meanwhile counts as ready when it begins to replay.
 
     Raises `port_in_use`, `start_failed` or `timeout`; what was started then is stopped again.
     """
@@ -56,7 +59,7 @@ def start_server(
     free = check_space(data, 0)
     if free < LITTLE_SPACE:
         progress(f"Only {free // MB} MB are left on the disk of {data}")
-    progress("Starting PostgreSQL")
+    progress(f"Starting {called}")
     log = ServerLog(logs)
     log.begin()
     try:
@@ -65,7 +68,7 @@ def start_server(
             "pg_ctl",
             *("start", "--wait", f"--timeout={timeout + 60:.0f}", "--silent", f"--pgdata={data}"),
             f"--log={log.startup}",
-        ).wait(timeout, meanwhile=lambda s: progress(f"PostgreSQL is still starting, after {s:.0f} s"))
+        ).wait(timeout, meanwhile=lambda s: progress(f"{called} is still starting, after {s:.0f} s"))
     except BaseException:
         _undo(data)
         raise

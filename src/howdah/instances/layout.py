@@ -39,6 +39,7 @@ def make_layout(home: Home, user: ServiceUser) -> None:
             os.chown(home.logs, -1, user.gid, follow_symlinks=False)
         make_folder(home.postgres_socket_directory, 0o700, user)
         make_folder(home.store_saves, 0o700, user)
+        make_folder(home.copies, 0o700, user)
     check_reachable(home.run.resolve(), user, code="home", what="this home's sockets")
     check_reachable(home.root, user, code="home", what="this home")
 

@@ -93,11 +93,7 @@ def clear_stale_pid_file(data: Path, progress: Callable[[str], None], patience: 
     if orphans and file is not None:
         progress(f"Ending {len(orphans)} processes that a dead PostgreSQL left behind")
         # Their server is dead: what they have not committed is lost either way, what they have is in the WAL.
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for orphan in orphans:
-                with suppress(psutil.NoSuchProcess):
-                    orphan.send_signal(number)
-            orphans = _wait_for_none(data, patience)
+        orphans = end_processes(data, (signal.SIGTERM, signal.SIGKILL), patience)
     if orphans or (file is not None and _attached(file.shared_memory)):
         raise HowdahError(
             "start_failed",
@@ -110,6 +106,18 @@ def clear_stale_pid_file(data: Path, progress: Callable[[str], None], patience: 
     (data / "postmaster.pid").unlink(missing_ok=True)
     now = "is another program now" if _lives(file.pid) else "is gone"
     progress(f"Removed a stale postmaster.pid (process {file.pid} {now}); nothing committed is lost")
+
+
+def end_processes(data: Path, signals: tuple[signal.Signals, ...], patience: float = 5) -> list[psutil.Process]:
+    """Send every PostgreSQL process of `data` each of `signals` in turn, until they are gone; returns those that stay
+    (`patience` seconds after the last)."""
+    left = _wait_for_none(data, 0)
+    for number in signals:
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        left = _wait_for_none(data, patience) if left else left
+    return left
 
 
 def clear_stale_sockets(folder: Path) -> None:
