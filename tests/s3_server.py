@@ -60,7 +60,13 @@ def running_s3() -> Iterator[S3Server]:
             *(str(Path(sys.executable).parent / "weed"), "-logtostderr=true", "server", f"-dir={folder}"),
             *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", f"-s3.config={folder}/s3.json"),
             *(f"-filer.localSocket={folder}/filer.sock", f"-s3.localSocket={folder}/s3.sock"),
-            *("-master.telemetry=false", "-s3.port.iceberg=0", "-master.volumeSizeLimitMB=64", "-volume.max=20"),
+            *(
+                "-master.telemetry=false",
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+                "-master.volumeSizeLimitMB=64",
+                "-volume.max=20",
+            ),
             *(f"-{name}={port}" for name, port in ports.items()),
         ]
         with (folder / "log").open("wb") as log:

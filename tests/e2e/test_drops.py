@@ -48,7 +48,8 @@ def test_there_and_back(howdah: Howdah) -> None:
     assert answer["databases"] == ["ended_db"]
     assert howdah.run("purge", "ended", "--confirm", "ende", check=False).returncode == 2
     assert "DROP DATABASE" in howdah.run("purge", "ended", "--dry-run").stdout
-    howdah.run("purge", "ended", "--confirm", "ended")
+    assert "nothing proven covers" in howdah.run("purge", "ended", "--confirm", "ended", check=False).stderr
+    howdah.run("purge", "ended", "--confirm", "ended", "--force")
     assert "ended" not in states(howdah)
     assert howdah.run("undrop", "ended", check=False).returncode == 3
     assert not any(each["login"].startswith("ended_") for each in howdah.json("logins"))
@@ -71,6 +72,7 @@ def test_killed_in_the_middle(own: Howdah, victim: str) -> None:
     for number, change in enumerate(["drop", "undrop", "purge"] * rounds):
         app = own.create(f"victim{number}")
         confirm = [] if change == "undrop" else ["--confirm", app.name]
+        confirm += ["--force"] if change == "purge" else []
         if change != "drop":
             own.run("drop", app.name, "--confirm", app.name)
         client = subprocess.Popen(

@@ -42,7 +42,9 @@ class Scene:
         ask = self.howdah.insist if insist else self.howdah.request
         if change in ("create", "claim"):
             return ask("/apps", {"app": app}, key)
-        return ask(f"/apps/{app}/{change}", {} if change == "undrop" else {"confirm": app})
+        body: dict[str, object] = {} if change == "undrop" else {"confirm": app}
+        # What only came into being is in no backup yet.
+        return ask(f"/apps/{app}/{change}", {**body, "force": True} if change == "purge" else body)
 
     def must(self, app: str, *changes: str) -> None:
         for change in changes:

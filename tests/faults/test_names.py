@@ -105,6 +105,6 @@ def test_an_accepted_name_works(roomy: Howdah, name: str) -> None:
         assert session.execute(f'SELECT one FROM "{name}"'.encode()).fetchone() == (1,)
     assert answer(roomy, "/plans", {"app": name, "change": "repair"})["statements"] == []
     assert roomy.run("psql", name, "--", "-XAtc", "SELECT current_user").stdout == f"{name}_owner\n"
-    for change in ("drop", "purge"):
-        assert isinstance(answer(roomy, f"/apps/{name}/{change}", {"confirm": name}), dict)
+    for change, more in (("drop", {}), ("purge", {"force": True})):
+        assert isinstance(answer(roomy, f"/apps/{name}/{change}", {"confirm": name, **more}), dict)
     assert not any(name in each for each in inventory(roomy)["databases"] if each.startswith(f"{name}_"))

@@ -1,9 +1,9 @@
 """No secret where anybody could find it, though the admin has the server log and count whatever it can.
 
-Passwords and tokens may be on standard output, and nowhere else but in two places: the admin's password of an
-adopted instance in a file of mode 0600 below `secrets`, and a short-lived login's in its connection service file,
-which is gone with it. SCRAM verifiers may be where PostgreSQL keeps them: in `pg_authid` and so in the data
-directory's `global`, and in the WAL.
+Passwords and tokens may be on standard output, and nowhere else but in a few places: below `secrets`, in files of
+mode 0600, the admin's password of an adopted instance, the key that opens backups, and the secret for S3; a
+short-lived login's password in its connection service file, which is gone with it. SCRAM verifiers may be where
+PostgreSQL keeps them: in `pg_authid` and so in the data directory's `global`, and in the WAL, archived or not.
 """
 
 import re
@@ -23,6 +23,7 @@ from tests.faults.configured import CARELESS, as_superuser, configure
 from tests.faults.test_fifty_creates import wait_until_prepared
 from tests.faults.watching import Watcher, files_with
 from tests.foreign_server import ForeignServer, foreign_server
+from tests.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, running_s3
 from tests.support import HOWDAH, SERVER_BIN, Howdah, running_howdah
 
 TALKATIVE = """
@@ -50,6 +51,8 @@ class Told:
     howdah: Howdah
     passwords: set[str] = field(default_factory=set)
     tokens: set[str] = field(default_factory=set)
+    # And what is kept, by the file that has it.
+    kept: dict[str, str] = field(default_factory=dict)
     errors: str = ""
 
     def run(self, *arguments: str, **options: Any) -> str:
@@ -80,14 +83,22 @@ def elsewhere() -> Iterator[ForeignServer]:
         yield server
 
 
-def test_a_secret_is_nowhere(talkative: Howdah, elsewhere: ForeignServer) -> None:
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3Server]:
+    with running_s3() as server:
+        yield server
+
+
+def test_a_secret_is_nowhere(talkative: Howdah, elsewhere: ForeignServer, s3: S3Server) -> None:
     told = Told(talkative)
     with Watcher(talkative, elsewhere.as_superuser) as watcher:
         work(told, elsewhere)
+        back_up(told, s3)
     told.passwords |= {password for file in watcher.service_files for password in re.findall("password=(.*)", file)}
     assert len(told.passwords) >= 12
     assert len(watcher.verifiers) >= 12
     assert len(told.tokens) == 1
+    assert len(told.kept) == 2
     plain = {*told.passwords, *told.tokens}
     # How every verifier begins: of a statement that failed, nobody has the whole.
     verifiers = {*watcher.verifiers, "SCRAM-SHA-256$"}
@@ -103,7 +114,9 @@ def test_a_secret_is_nowhere(talkative: Howdah, elsewhere: ForeignServer) -> Non
     for where, seen in texts.items():
         assert seen, where
         # Counted, so that a failure shows none.
-        found = sum(any(secret in text for text in seen) for secret in [*everything, elsewhere.password])
+        found = sum(
+            any(secret in text for text in seen) for secret in [*everything, *told.kept.values(), elsewhere.password]
+        )
         assert found == 0, where
 
     home = Home(talkative.home)
@@ -111,12 +124,14 @@ def test_a_secret_is_nowhere(talkative: Howdah, elsewhere: ForeignServer) -> Non
     assert "statement: " in logged, "the log didn't record what it was told to"
     assert "tuple concurrently updated" in logged, "no statement with a secret failed"
     assert [str(path) for path, _ in files_with(home.root, plain)] == []
-    kept = {str(path) for path, _ in files_with(home.root, {elsewhere.password})}
-    assert kept == {"secrets/far.pgpass"}
-    assert stat.S_IMODE(home.admin_password("far").stat().st_mode) == 0o600
+    for name, secret in {"far.pgpass": elsewhere.password, **told.kept}.items():
+        assert {str(path) for path, _ in files_with(home.root, {secret})} == {f"secrets/{name}"}
+        assert stat.S_IMODE((home.root / "secrets" / name).stat().st_mode) == 0o600
     # The programs know how a verifier begins.
-    places = {path.parts[:2] for path, _ in files_with(home.root, verifiers) if path.parts[0] != "postgres"}
-    assert places <= {("data", "global"), ("data", "pg_wal")}
+    found_in = {path for path, _ in files_with(home.root, verifiers) if path.parts[0] != "postgres"}
+    # What autovacuum noted of pg_authid: pg_statistic and its TOAST table, which superusers alone read.
+    places = {path.parts[:2] for path in found_in if path.name not in ("2619", "2840")}
+    assert places <= {("data", "global"), ("data", "pg_wal"), ("archive", "spool")}
 
 
 def work(told: Told, elsewhere: ForeignServer) -> None:
@@ -142,9 +157,26 @@ def work(told: Told, elsewhere: ForeignServer) -> None:
     told.run("repair", "murmuring")
     for app in ("hushed", "distant"):
         told.run("drop", app, "--confirm", app)
-        told.run("purge", app, "--confirm", app)
+        told.run("purge", app, "--confirm", app, "--force")
     wait_until_prepared(howdah, 2)
     told.run("create", "mumbling")
+
+
+def back_up(told: Told, s3: S3Server) -> None:
+    """Everything that makes, changes or uses a secret of backups, and what they bring back."""
+    sealed = told.run("backup", "schedule", "--encrypt")
+    (told.kept["backup-key.txt"],) = re.findall("AGE-SECRET-KEY-1[0-9A-Z]+", sealed)
+    bucket = ("backup", "schedule", "--repository", s3.location("hushed"), "--s3-key", ACCESS_KEY)
+    told.run(*bucket, input="a-wrong-secret-5c1e\n", check=False)
+    assert "a-wrong-secret" not in told.errors
+    told.run(*bucket, input=f"{SECRET_KEY}\n")
+    told.kept["s3.json"] = SECRET_KEY
+    told.run("backup", "now")
+    told.run("mark", "mumbling", "here")
+    told.run("restore", "mumbling", "--at", "here", "--as", "mumbled")
+    told.run("restore", "mumbling", "--at", "here", "--replace", "--confirm", "mumbling")
+    told.run("restore", "mumbling", "--as", "no-such name", check=False)
+    told.run("backup", "drill")
 
 
 def fail_a_password(told: Told, app: str) -> None:

@@ -51,7 +51,7 @@ def platform(shared_platform: Platform) -> Iterator[Platform]:
         with suppress(HowdahError, psycopg.Error):
             if record.dropped_at is None:
                 shared_platform.drops.drop(record.name, record.name, "test")
-            shared_platform.drops.purge(record.name, record.name, "test")
+            shared_platform.drops.purge(record.name, record.name, "test", force=True)
     # What a test spoiled beyond that is taken away by force: to others it would be drift.
     for record in shared_platform._core.apps():
         with shared_platform.store.connect() as stored, shared_platform._core.instance("home").session() as server:

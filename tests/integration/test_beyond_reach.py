@@ -25,7 +25,7 @@ def hosted(platform: Platform) -> Iterator[ForeignServer]:
         for record in platform._core.apps():
             if record.instance == "hosted":
                 platform.drops.drop(record.name, record.name, "test")
-                platform.drops.purge(record.name, record.name, "test")
+                platform.drops.purge(record.name, record.name, "test", force=True)
         platform.instances.remove("hosted", "test")
 
 
@@ -137,5 +137,5 @@ def test_a_limit_of_the_instance_is_no_drift(platform: Platform) -> None:
         assert bool(repaired.limits) is limited
         assert [app.app for app in platform.drift.report().apps if app.app == "modest"] == []
         platform.drops.drop("modest", "modest", "test")
-        platform.drops.purge("modest", "modest", "test")
+        platform.drops.purge("modest", "modest", "test", force=True)
         platform.instances.remove("bare", "test")

@@ -169,7 +169,7 @@ def test_what_repair_refuses_or_makes_anew(
     only = platform.drift.report("drifts")
     assert (len(only.apps), only.checked) == (1, 2)
     platform.drops.drop("drifts", "drifts", "test")
-    platform.drops.purge("drifts", "drifts", "test")
+    platform.drops.purge("drifts", "drifts", "test", force=True)
     with bench.root.connect() as connection:
         connection.execute("DROP ROLE IF EXISTS drifts_away")
     assert platform.drift.report().apps == []

@@ -11,6 +11,7 @@ import pytest
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.specs import Access, Purpose
+from howdah.instances.backup_settings import BackupSettings
 from howdah.postgres import apply as apply_module
 from howdah.services.platform import Platform
 
@@ -134,7 +135,7 @@ def test_what_is_refused(platform: Platform) -> None:
     assert refused(lambda: platform.drops.drop("careful", "", "test")) == "confirmation_missing"
     assert refused(lambda: platform.drops.drop("careful", "Careful", "test")) == "confirmation_missing"
     assert refused(lambda: platform.drops.undrop("careful", "test")) == "app_not_dropped"
-    assert refused(lambda: platform.drops.purge("careful", "careful", "test")) == "app_not_dropped"
+    assert refused(lambda: platform.drops.purge("careful", "careful", "test", force=True)) == "app_not_dropped"
     assert state(platform, "careful") == "ready"
     first = platform.drops.drop("careful", "careful", "test", timedelta(days=1))
     again = platform.drops.drop("careful", "careful", "test", timedelta(days=30))
@@ -148,7 +149,7 @@ def test_what_is_refused(platform: Platform) -> None:
         lambda: platform.tables.list("careful"),
     ):
         assert refused(work) == "app_dropped"
-    assert refused(lambda: platform.drops.purge("careful", "no", "test")) == "confirmation_missing"
+    assert refused(lambda: platform.drops.purge("careful", "no", "test", force=True)) == "confirmation_missing"
     assert state(platform, "careful") == "dropped"
 
 
@@ -157,7 +158,7 @@ def test_a_purge_leaves_nothing_but_the_others(platform: Platform) -> None:
     neighbour = make(platform, "gone2")
     platform.drops.drop("gone", "gone", "test")
     planned = platform.drops.plan("gone", "purge").statements
-    purged = platform.drops.purge("gone", "gone", "test")
+    purged = platform.drops.purge("gone", "gone", "test", force=True)
     assert purged.databases == ["gone_db", "gone_test_db", "gone_shadow_db"]
     assert [s.sql for s in purged.statements] == [s.sql for s in planned]
     assert left_of(platform, "gone") == []
@@ -174,13 +175,13 @@ def test_what_roles_have_elsewhere_is_found_before_anything_is_deleted(platform:
     with home.connector.connect("other_db") as elsewhere:
         elsewhere.execute("CREATE TABLE public.theirs ()")
         elsewhere.execute("ALTER TABLE public.theirs OWNER TO entwined_user")
-    assert refused(lambda: platform.drops.purge("entwined", "entwined", "test")) == "role_in_use"
+    assert refused(lambda: platform.drops.purge("entwined", "entwined", "test", force=True)) == "role_in_use"
     with home.connector.connect("other_db") as elsewhere:
         elsewhere.execute("DROP TABLE public.theirs")
     with home.session() as connection:
         connection.execute("CREATE DATABASE stray OWNER entwined_owner")
     with pytest.raises(HowdahError) as caught:
-        platform.drops.purge("entwined", "entwined", "test")
+        platform.drops.purge("entwined", "entwined", "test", force=True)
     assert caught.value.detail == "entwined_owner: database stray."
     assert len(left_of(platform, "entwined")) == 9
     with home.session() as connection:
@@ -191,7 +192,7 @@ def test_what_roles_have_elsewhere_is_found_before_anything_is_deleted(platform:
     platform.drops.drop("entwined", "entwined", "test")
     with home.session() as connection:
         connection.execute("GRANT CONNECT ON DATABASE other_db TO entwined_user")
-    platform.drops.purge("entwined", "entwined", "test")
+    platform.drops.purge("entwined", "entwined", "test", force=True)
     assert left_of(platform, "entwined") == []
 
 
@@ -200,7 +201,11 @@ def test_at_the_deadline(platform: Platform) -> None:
     make(platform, "not_due")
     platform.drops.drop("due", "due", "test", timedelta(0))
     platform.drops.drop("not_due", "not_due", "test", timedelta(hours=1))
-    platform.tick()
+    BackupSettings(purge_unproven=True).save(platform._home)
+    try:
+        platform.tick()
+    finally:
+        BackupSettings().save(platform._home)
     assert state(platform, "due") is None
     assert left_of(platform, "due") == []
     assert not gets_in(urls[0])
@@ -216,7 +221,7 @@ def test_a_database_that_somebody_dropped_by_hand(platform: Platform) -> None:
     platform.drops.drop("byhand", "byhand", "test")
     assert "byhand_db" not in [name for name in left_of(platform, "byhand") if name == urls[0].rsplit("/", 1)[1]][1:]
     assert refused(lambda: platform.drops.undrop("byhand", "test")) == "database_missing"
-    platform.drops.purge("byhand", "byhand", "test")
+    platform.drops.purge("byhand", "byhand", "test", force=True)
     assert left_of(platform, "byhand") == []
 
 
@@ -228,7 +233,7 @@ def test_a_database_that_is_not_the_one_on_record_is_not_touched(platform: Platf
     assert refused(lambda: platform.drops.drop("swapped", "swapped", "test")) == "identity_changed"
     with platform.store.connect() as stored:
         stored.execute("UPDATE howdah.apps SET dropped_at = now(), purge_after = now() WHERE name = 'swapped'")
-    assert refused(lambda: platform.drops.purge("swapped", "swapped", "test")) == "identity_changed"
+    assert refused(lambda: platform.drops.purge("swapped", "swapped", "test", force=True)) == "identity_changed"
     assert "swapped_db" in left_of(platform, "swapped")
     with platform.store.connect() as stored:
         stored.execute("DELETE FROM howdah.apps WHERE name = 'swapped'")
@@ -246,7 +251,9 @@ def test_cut_short_anywhere(platform: Platform, change: str) -> None:
         def work(app: str = app) -> object:
             if change == "undrop":
                 return platform.drops.undrop(app, "test")
-            return getattr(platform.drops, change)(app, app, "test")
+            if change == "purge":
+                return platform.drops.purge(app, app, "test", force=True)
+            return platform.drops.drop(app, app, "test")
 
         if change != "drop":
             platform.drops.drop(app, app, "test")

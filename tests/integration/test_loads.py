@@ -110,7 +110,7 @@ def test_one_that_is_under_way_is_left_alone(platform: Platform, file: Path) -> 
 def test_a_name_that_another_app_had(platform: Platform, file: Path) -> None:
     platform.apps.delivered(platform.apps.create("reborn", "test"))
     platform.drops.drop("reborn", "reborn", "test")
-    platform.drops.purge("reborn", "reborn", "test")
+    platform.drops.purge("reborn", "reborn", "test", force=True)
     assert load(platform, file, "reborn") == "done"
     assert platform.apps.create("reborn", "test").logins[0].url
 
@@ -241,5 +241,5 @@ def test_to_and_from_an_adopted_server(platform: Platform, file: Path) -> None:
             assert caught.value.code == "dump_newer"
         for app in ("elderly", "elderly_too"):
             platform.drops.drop(app, app, "test")
-            platform.drops.purge(app, app, "test")
+            platform.drops.purge(app, app, "test", force=True)
         platform.instances.remove("elder", "test")

@@ -14,7 +14,8 @@ import pytest
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
 from howdah.instances.repository import Repository, open_repository
-from howdah.instances.repository.credentials import Credentials, load_credentials, save_credentials
+from howdah.instances.repository.ahead import ahead
+from howdah.instances.repository.credentials import Credentials, credentials, load_credentials, save_credentials
 from howdah.instances.repository.sealing import new_key
 from tests.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 
@@ -343,7 +344,14 @@ def test_credentials_come_from_the_environment_or_the_home(home: Home, monkeypat
         assert "S3CRET" not in str(raised.value)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with pytest.raises(HowdahError):
+        open_repository(location, home)
+    home.s3_credentials.unlink()
     open_repository(location, home)
+    assert credentials(home).access_key_id == "key"
+    # Those of the environment may be for anything; these are for backups.
+    save_credentials(home, Credentials("own", "secret"))
+    assert credentials(home).access_key_id == "own"
 
 
 @pytest.mark.parametrize(
@@ -386,3 +394,32 @@ def test_without_the_extra_it_is_named(home: Home, monkeypatch: pytest.MonkeyPat
     with pytest.raises(HowdahError, match=r"howdah\[s3\]") as raised:
         open_repository("s3://bucket", home)
     assert raised.value.code == "missing_program"
+
+
+def test_read_ahead() -> None:
+    """Everything comes in order; what the source raises is raised; who leaves early ends the source."""
+    pieces = [os.urandom(1000) for _ in range(100)]
+    assert list(ahead(pieces)) == pieces
+
+    def failing() -> Iterator[bytes]:
+        yield b"a"
+        raise HowdahError("backup_failed", "it failed")
+
+    got = []
+    with pytest.raises(HowdahError) as raised:
+        got.extend(ahead(failing()))
+    assert raised.value.code == "backup_failed"
+    ended = threading.Event()
+
+    def endless() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 1000
+        finally:
+            ended.set()
+
+    reader = ahead(endless())
+    assert next(reader) == b"x" * 1000
+    reader.close()
+    assert ended.is_set()
+    assert not [thread for thread in threading.enumerate() if thread.name == "howdah-ahead"]

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from howdah.domain.errors import HowdahError
+from howdah.instances.backup_settings import BackupSettings
 from howdah.postgres.connections import Connection
 from howdah.services import schedule as schedule_module
 from howdah.services.platform import Platform
@@ -100,6 +101,27 @@ def test_what_was_missed_runs_once(platform: Platform, opened: Callable[..., Sch
     third.close()
     opened(Job("daily", "", 86400, work, each_start=True))
     assert until(lambda: work.runs == 3)
+
+
+def test_what_goes_as_usual_isnt_written_each_time(platform: Platform, opened: Callable[..., Schedule]) -> None:
+    """An idle server would archive a segment for each minute otherwise."""
+
+    def versions() -> object:
+        with platform.store.connect() as stored:
+            return stored.execute("SELECT name, xmin FROM howdah.jobs ORDER BY name").fetchall()
+
+    often, minutely, seldom = Work(), Work(), Work()
+    schedule = opened(
+        Job("often", "", 0.1, often), Job("minutely", "", 60, minutely), Job("seldom", "", 7200, seldom)
+    )
+    assert until(lambda: len(versions()) == 3)  # type: ignore[arg-type]
+    before = versions()
+    schedule.wake("minutely")
+    assert until(lambda: minutely.runs == 2 and often.runs > 5)
+    time.sleep(0.5)
+    assert versions() == before
+    schedule.wake("seldom")
+    assert until(lambda: versions() != before)
 
 
 def test_a_failing_or_slow_job_keeps_no_other_from_running(opened: Callable[..., Schedule]) -> None:
@@ -202,6 +224,7 @@ def test_it_closes_while_a_job_runs(opened: Callable[..., Schedule]) -> None:
 
 def test_a_drop_is_purged_at_its_deadline(platform: Platform, opened: Callable[..., Schedule]) -> None:
     make(platform, "ephemeral")
+    BackupSettings(purge_unproven=True).save(platform._home)
     schedule = opened(Job("app.purge", "", 3600, platform.drops.purge_due))
     assert until(lambda: schedule.list()[0].result == "done")
     platform._core.wake = schedule.wake
@@ -213,6 +236,7 @@ def test_a_drop_is_purged_at_its_deadline(platform: Platform, opened: Callable[.
         assert until(lambda: state(platform, "ephemeral") is None)
         assert datetime.now(UTC) >= dropped.purge_after
     finally:
+        BackupSettings().save(platform._home)
         platform._core.wake = platform.schedule.wake
 
 

@@ -1,6 +1,7 @@
 """The store is saved before a newer howdah migrates it, and the way back that the docs tell works."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from howdah.postgres.connections import Connector
 from howdah.services.platform import Platform
 from howdah.store import database as database_module
 from howdah.store import migrate as migrate_module
-from howdah.store.migrate import packaged
+from howdah.store.migrate import Migration, packaged
 from tests.support import PG_BIN, free_port, open_folder
 
 
@@ -51,57 +52,65 @@ def saves(server: EmbeddedServer) -> list[Path]:
     return sorted(server.home.store_saves.iterdir())
 
 
-def test_saved_migrated_and_back(own: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    everything = packaged()
-    older = everything[:5]
-    with monkeypatch.context() as patched:
-        for module in (migrate_module, database_module):
-            patched.setattr(module, "packaged", lambda: older)
-        assert opened(own)[1] == []
-        assert saves(own) == [], "a new store has nothing to save"
-        with Connector(own.conninfo()).connect("howdah") as connection:
-            connection.execute(
-                "INSERT INTO howdah.apps (instance_id, name) SELECT id, 'valued' FROM howdah.instances"
-            )
-    steps, apps = opened(own)
-    assert "saving howdah's store before it is migrated" in steps
-    assert apps == ["valued"]
-    (save,) = saves(own)
-    assert save.name.startswith("store-0005-")
-    assert save.stat().st_mode & 0o777 == 0o600
-    assert opened(own)[0] == []
-    assert saves(own) == [save]
+NOW = packaged()[-1].version
+
+
+@pytest.fixture
+def newer(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
+    """In the block it is a howdah with one migration more."""
+
+    @contextmanager
+    def patched() -> Iterator[None]:
+        more = [*packaged(), Migration(NOW + 1, "newer", b"CREATE TABLE howdah.newer (a int)")]
+        with monkeypatch.context() as patch:
+            for module in (migrate_module, database_module):
+                patch.setattr(module, "packaged", lambda: more)
+            yield
+
+    return patched
+
+
+def test_saved_migrated_and_back(own: EmbeddedServer, newer: Callable[[], AbstractContextManager[None]]) -> None:
+    assert opened(own)[1] == []
+    assert saves(own) == [], "a new store has nothing to save"
+    with Connector(own.conninfo()).connect("howdah") as connection:
+        connection.execute("INSERT INTO howdah.apps (instance_id, name) SELECT id, 'valued' FROM howdah.instances")
+    with newer():
+        steps, apps = opened(own)
+        assert "saving howdah's store before it is migrated" in steps
+        assert apps == ["valued"]
+        (save,) = saves(own)
+        assert save.name.startswith(f"store-{NOW:04}-")
+        assert save.stat().st_mode & 0o777 == 0o600
+        assert opened(own)[0] == []
+        assert saves(own) == [save]
 
     # Back, as docs/admin.md says: the older howdah refuses, and takes what was saved.
-    with monkeypatch.context() as patched:
-        for module in (migrate_module, database_module):
-            patched.setattr(module, "packaged", lambda: older)
-        with pytest.raises(HowdahError, match="newer than this howdah"):
-            opened(own)
-        assert own.binaries is not None
-        with Connector(own.conninfo()).connect() as connection:
-            connection.execute("CREATE DATABASE howdah_back TEMPLATE template0")
-            restored = own.binaries.programs.run(
-                *("pg_restore", "--exit-on-error", "-d", own.conninfo("howdah_back"), str(save))
-            )
-            assert restored.status == 0, restored.last_words
-            connection.execute("ALTER DATABASE howdah RENAME TO howdah_newer")
-            connection.execute("ALTER DATABASE howdah_back RENAME TO howdah")
-        assert opened(own)[1] == ["valued"]
-
-
-def test_what_cannot_be_saved_is_not_migrated(own: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patched:
-        for module in (migrate_module, database_module):
-            patched.setattr(module, "packaged", lambda: packaged()[:5])
+    with pytest.raises(HowdahError, match="newer than this howdah"):
         opened(own)
+    assert own.binaries is not None
+    with Connector(own.conninfo()).connect() as connection:
+        connection.execute("CREATE DATABASE howdah_back TEMPLATE template0")
+        restored = own.binaries.programs.run(
+            *("pg_restore", "--exit-on-error", "-d", own.conninfo("howdah_back"), str(save))
+        )
+        assert restored.status == 0, restored.last_words
+        connection.execute("ALTER DATABASE howdah RENAME TO howdah_newer")
+        connection.execute("ALTER DATABASE howdah_back RENAME TO howdah")
+    assert opened(own)[1] == ["valued"]
+
+
+def test_what_cannot_be_saved_is_not_migrated(
+    own: EmbeddedServer, newer: Callable[[], AbstractContextManager[None]]
+) -> None:
+    opened(own)
     own.home.store_saves.rmdir()
     own.home.store_saves.touch()
-    with pytest.raises(HowdahError) as caught:
+    with newer(), pytest.raises(HowdahError) as caught:
         opened(own)
     assert caught.value.code in ("store", "home")
     with Connector(own.conninfo()).connect("howdah") as connection:
-        assert connection.execute("SELECT max(version) FROM public.howdah_migrations").fetchone() == (5,)
+        assert connection.execute("SELECT max(version) FROM public.howdah_migrations").fetchone() == (NOW,)
 
 
 def test_five_are_kept(own: EmbeddedServer) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,6 +41,11 @@ STATUS: dict[str, Any] = {
         "data_directory": "/h/data",
         "socket_directory": "/h/run/pg",
         "accepts_connections": True,
+    },
+    "backups": {
+        "last_backup": "2026-11-22T03:00:00+00:00",
+        "reaches_from": "2026-11-08T03:00:00+00:00",
+        "proven": {"started_at": "2026-11-22T03:12:00+00:00", "apps": 41, "seconds": 18.2},
     },
     "logs": ["/h/logs/howdah.log", "/h/logs/postgresql-1.log"],
     "notices": [],
@@ -200,6 +206,17 @@ def test_status(
     out = capsys.readouterr().out
     assert ("not running" in out) is not (control and postgres)
     assert "/h/logs/postgresql-1.log" in out
+    assert re.search(r"Backups +last at 2026-11-2\d .*; proven restorable at .*: 41 apps, 18 s\n", out)
+
+
+@pytest.mark.parametrize(("last", "said"), [(None, "none yet"), ("2026-11-22T03:00:00+00:00", "not proven")])
+def test_status_before_a_proof(
+    last: str | None, said: str, daemon: Daemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backups = {"last_backup": last, "reaches_from": last, "proven": None}
+    daemon.reports({"ready": {**STATUS, "backups": backups}})
+    daemon.run("status")
+    assert said in capsys.readouterr().out
 
 
 def test_up_leaves_the_control_plane_running(daemon: Daemon) -> None:

@@ -17,6 +17,7 @@ SINCE = {
     differences.SCRAM_BY_DEFAULT: 14,
     differences.SESSION_COUNTS: 14,
     differences.COUNTED_AT_EXIT: 15,
+    differences.NO_SELF_ADMIN: 15,
 }
 SUPERUSERS = (
     differences.SUPERUSER_WALLS,

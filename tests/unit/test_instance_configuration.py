@@ -21,6 +21,8 @@ WANTED = Wanted(
     tls_cert=None,
     tls_key=None,
     allow_plaintext=False,
+    archive_command="'/h/it''s 100%%/archive-wal' \"%p\" \"%f\"",
+    archive_timeout_s=60,
 )
 
 
@@ -76,8 +78,8 @@ def test_access_ends_with_a_reject() -> None:
 
 def test_names_are_mapped_once_and_quoted() -> None:
     text = render_names(["root", "howdah", "root"])
-    assert text.count('"root"  howdah\n') == 1
-    assert 'howdah  "howdah"  howdah_audit' in text
+    assert text.count('"root"  "howdah"\n') == 1
+    assert 'howdah  "howdah"  "howdah_audit"' in text
     assert '"a""b"' in render_names(['a"b'])
 
 

@@ -42,9 +42,25 @@ CHANGES = {
     # It changes nothing, and is more than a reader is shown.
     Permission.APP_DUMP,
     Permission.APP_LOAD,
+    Permission.APP_IMPORT,
+    Permission.APP_RESTORE,
+    Permission.MARK_ADD,
+    Permission.EXECUTE_GRANT,
+    Permission.LIMITS_CHANGE,
+    Permission.EXTENSION_ENABLE,
+    Permission.EXTENSION_ALLOW,
+    Permission.BACKUP_TAKE,
+    Permission.BACKUP_VERIFY,
+    Permission.BACKUP_EXPIRE,
+    Permission.BACKUP_SCHEDULE,
+    Permission.BACKUP_DRILL,
+    Permission.PROVE,
 }
 # Never an app's own business, whatever it is about.
 PLATFORM = {
+    Permission.EXTENSION_ALLOWED,
+    Permission.EXTENSION_ALLOW,
+    Permission.LIMITS_CHANGE,
     Permission.APP_CREATE,
     Permission.APP_ADOPT,
     Permission.TOKEN_CREATE,
@@ -59,6 +75,16 @@ PLATFORM = {
     Permission.INSTANCE_LIST,
     Permission.INSTANCE_REMOVE,
     Permission.SCHEDULE_LIST,
+    Permission.APP_IMPORT,
+    Permission.APP_RESTORE,
+    Permission.BACKUP_LIST,
+    Permission.BACKUP_TAKE,
+    Permission.BACKUP_VERIFY,
+    Permission.BACKUP_EXPIRE,
+    Permission.BACKUP_SCHEDULE,
+    Permission.BACKUP_DRILL,
+    Permission.PROVE,
+    Permission.PROOF_SHOW,
 }
 
 

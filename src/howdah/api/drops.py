@@ -23,6 +23,10 @@ class Drop(Confirmed):
     keep_s: int = Field(7 * 86400, ge=0, le=365 * 86400, description="Seconds until it is deleted for good")
 
 
+class Purge(Confirmed):
+    force: bool = Field(False, description="Also where nothing proves that a backup brings it back")
+
+
 @router.post("/drop", responses=problems(404, 409))
 def drop_app(
     app: AppName, wanted: Drop, platform: PlatformDependency, asking: Annotated[Asking, may(Permission.APP_DROP)]
@@ -42,9 +46,9 @@ def undrop_app(
 @router.post("/purge", responses=problems(404, 409))
 def purge_app(
     app: AppName,
-    wanted: Confirmed,
+    wanted: Purge,
     platform: PlatformDependency,
     asking: Annotated[Asking, may(Permission.APP_PURGE)],
 ) -> PurgedApp:
-    """Delete a dropped app for good, before its deadline."""
-    return platform.drops.purge(app, wanted.confirm, asking.actor)
+    """Delete a dropped app for good, before its deadline; only where a drill has found it in a backup."""
+    return platform.drops.purge(app, wanted.confirm, asking.actor, force=wanted.force)

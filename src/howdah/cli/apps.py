@@ -114,7 +114,9 @@ def _named(kind: str, names: list[str]) -> str:
 @output_option("table", "json")
 @click.pass_obj
 def repair(here: Here, app: str, dry_run: bool, adopt: bool, output: str) -> None:
-    """Bring APP back to what is wanted: roles, owners, privileges.
+    """Bring APP back to what is wanted of it.
+
+    Its roles, their memberships, owners and privileges.
 
     What differs (the drift) was changed by something else than howdah. Passwords and data stay as they are.
     """
@@ -207,7 +209,7 @@ def list_apps(here: Here, output: str) -> None:
 @output_option("table", "json")
 @click.pass_obj
 def info(here: Here, app: str, output: str) -> None:
-    """Show one app: its database, logins, settings and extensions."""
+    """Show APP: its database, logins, settings, extensions."""
     answer = here.client().get(url_path("apps", app))
     if output == "json":
         show_json(answer)

@@ -68,19 +68,21 @@ def undrop(here: Here, app: str, dry_run: bool, output: str) -> None:
 @click.command()
 @app_argument()
 @confirm_option
+@click.option("--force", is_flag=True, help="Also where no drill has found it in a backup.")
 @_dry_run
 @output_option("table", "json")
 @click.pass_obj
-def purge(here: Here, app: str, confirm: str | None, dry_run: bool, output: str) -> None:
+def purge(here: Here, app: str, confirm: str | None, force: bool, dry_run: bool, output: str) -> None:
     """Delete a dropped APP for good, now.
 
-    Its databases and roles go, and nothing brings them back.
+    Its databases and roles go; `howdah restore` brings it back from a backup, as long as there is one. So it has to
+    be proven first that there is: by `howdah backup drill`, after the drop.
     """
     client = here.client()
     if dry_run:
         show_plan(client.post("/plans", {"app": app, "change": "purge"}, changes=False), output)
         return
-    answer = client.post(url_path("apps", app, "purge"), {"confirm": confirmed(app, confirm)})
+    answer = client.post(url_path("apps", app, "purge"), {"confirm": confirmed(app, confirm), "force": force})
     if output == "json":
         show_json(answer)
         return

@@ -7,22 +7,21 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from howdah.cli.apps import hand_over
 from howdah.cli.client import Client, url_path
 from howdah.cli.delivery import env_file, env_option, refuse_to_lose, with_urls
+from howdah.cli.following import as_error, followed
 from howdah.cli.here import Here, app_argument, instance_option, output_option
 from howdah.cli.render import say, show_notices, size
-from howdah.domain.errors import CODES, HowdahError
+from howdah.domain.errors import HowdahError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Between two looks at how a load goes on, in seconds.
-_LOOK_EVERY = 0.5
 _TELL_EVERY = 0.5
 
 _EXAMPLES = """\b
@@ -86,7 +85,7 @@ def _with_reason(client: Client, app: str, error: HowdahError) -> HowdahError:
     except HowdahError:
         return error
     if last and last[0]["kind"] == "database.dump" and last[0]["error"]:
-        return _as_error(last[0]["error"])
+        return as_error(last[0]["error"])
     return error
 
 
@@ -168,7 +167,7 @@ def load(
         ]
         operation = _send(client, file, [*asked, *([("server_locale", "true")] if server_locale else [])])
         try:
-            show_notices(_followed(client, operation)["notices"])
+            show_notices(followed(client, operation)["notices"])
         except KeyboardInterrupt:
             say(f"howdah goes on loading {app}. `{here.command(f'create {app}')}` prints its URLs when it is done.")
             raise
@@ -190,27 +189,6 @@ def _send(client: Client, file: Path, asked: list[tuple[str, str]]) -> str:
     except OSError as error:
         raise HowdahError("file", f"{file} can't be read", detail=f"{error.strerror}.") from None
     return str(answer["operation"])
-
-
-def _followed(client: Client, operation: str) -> dict[str, Any]:
-    """The operation at its end. Raises the HowdahError that it failed with."""
-    shown = None
-    while True:
-        now: dict[str, Any] = client.get(url_path("operations", operation))
-        if now["step"] not in (None, shown) and sys.stderr.isatty():
-            shown = now["step"]
-            say(f"  {shown}")
-        if now["state"] == "done":
-            return now
-        if now["state"] != "running":
-            raise _as_error(now["error"] or {"code": "load_failed", "message": "the load was cut short"})
-        time.sleep(_LOOK_EVERY)
-
-
-def _as_error(error: dict[str, Any]) -> HowdahError:
-    code = error.get("code")
-    texts = {name: error.get(name) for name in ("detail", "hint")}
-    return HowdahError(code if code in CODES else "internal", str(error.get("message")), **texts)
 
 
 class _Progress:

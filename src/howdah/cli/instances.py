@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from typing import IO, Any
 
 import click
@@ -11,6 +9,7 @@ import click
 from howdah.cli.apps import plan_line
 from howdah.cli.client import url_path
 from howdah.cli.here import Here, complete_instance, output_option
+from howdah.cli.passwords import asked_password
 from howdah.cli.render import (
     Column,
     printable,
@@ -23,7 +22,6 @@ from howdah.cli.render import (
     when,
     words,
 )
-from howdah.domain.errors import HowdahError
 
 _EXAMPLES = """\b
 Examples:
@@ -79,7 +77,7 @@ def add(
     CREATEDB. howdah makes a role there that can't log in and owns what it makes, and keeps the password in a file of
     its own.
     """
-    password = None if no_password else _password(password_file, conninfo)
+    password = None if no_password else asked_password(password_file, conninfo, "Password of the server's admin")
     body = {"name": name, "conninfo": conninfo, "password": password, "control_role": options["control_role"]}
     if dry_run:
         plan = here.client().post("/instances/plan", body, changes=False)
@@ -97,30 +95,6 @@ def add(
     _show_limits(info)
     show_notices(info["notices"])
     say(f"Next: {here.command(f'create myapp --instance {name}')}")
-
-
-def _password(file: IO[str] | None, conninfo: str) -> str:
-    """The admin's password, from a file or from whoever sits there. Raises HowdahError `invalid_input`."""
-    if file is not None:
-        text = file.read(10_000).rstrip("\n")
-        if not text:
-            raise HowdahError(
-                "invalid_input",
-                "there is no password in that file",
-                hint="Write it into the first line; --no-password says that the server asks for none.",
-            )
-        return text
-    if re.search(r"password\s*=", conninfo) or ":" in conninfo.partition("://")[2].partition("@")[0]:
-        # The control plane refuses it, and says why.
-        return "-"
-    if not sys.stdin.isatty():
-        raise HowdahError(
-            "invalid_input",
-            "there is nobody to ask for the admin's password",
-            hint="Name a file with --password-file (- for standard input), or say --no-password.",
-        )
-    answer: str = click.prompt("Password of the server's admin", hide_input=True, err=True)
-    return answer
 
 
 @instance.command("list")

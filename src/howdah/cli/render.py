@@ -149,11 +149,11 @@ def _show_rich(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None
     Console(highlight=False, width=max(console.width, width(table))).print(table)
 
 
-def show_facts(facts: Sequence[tuple[str, str]], *, indent: str = "") -> None:
-    """Names and values, one a line."""
+def show_facts(facts: Sequence[tuple[str, str]], *, indent: str = "", err: bool = False) -> None:
+    """Names and values, one a line; to standard error (`err`) where they aren't the answer."""
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
-        click.echo(f"{indent}{name.ljust(width)}  {printable(value)}".rstrip())
+        click.echo(f"{indent}{name.ljust(width)}  {printable(value)}".rstrip(), err=err)
 
 
 def show_heading(text: str) -> None:

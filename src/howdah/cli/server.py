@@ -9,7 +9,7 @@ import click
 
 from howdah.cli.daemon import run_daemon
 from howdah.cli.here import Here, output_option
-from howdah.cli.render import say, show_facts, show_json, show_notices
+from howdah.cli.render import counted, say, show_facts, show_json, show_notices, when
 from howdah.domain.errors import UNAVAILABLE
 
 
@@ -146,6 +146,7 @@ def status(ctx: click.Context, output: str) -> None:
             ("Socket", postgres["socket_directory"]),
             ("API", ", ".join(filter(None, [control["socket"], control.get("url")]))),
             ("Data", postgres["data_directory"]),
+            ("Backups", _backups_line(ready["backups"])),
             *(("Logs" if at == 0 else "", path) for at, path in enumerate(ready["logs"])),
         ]
         show_facts([(name, value) for name, value in facts if value])
@@ -161,6 +162,16 @@ def _ignore(_text: str) -> None:
 
 def _running(part: dict[str, Any]) -> str:
     return f"running (pid {part['pid']})" if part["running"] else "not running"
+
+
+def _backups_line(backups: dict[str, Any]) -> str:
+    if not backups["last_backup"]:
+        return "none yet"
+    line, proven = f"last at {when(backups['last_backup'])}", backups["proven"]
+    if not proven:
+        return f"{line}; not proven restorable yet"
+    apps = counted(proven["apps"], "app")
+    return f"{line}; proven restorable at {when(proven['started_at'])}: {apps}, {proven['seconds']:.0f} s"
 
 
 def _postgres_line(postgres: dict[str, Any]) -> str:

@@ -16,7 +16,10 @@ from howdah.domain.specs import Purpose
 @output_option("table", "json")
 @click.pass_obj
 def tables(here: Here, app: str, database: str, output: str) -> None:
-    """List the tables of APP: rows (the server's estimate) and size."""
+    """List the tables of APP with their size.
+
+    Their rows, too, as many as the server estimates.
+    """
     answer = here.client().get(
         url_path("apps", app, "tables") + ("" if database == Purpose.MAIN else f"?database={database}")
     )

@@ -6,6 +6,7 @@ from howdah.daemon.lock import holder
 from howdah.daemon.settings import ApiSettings
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
+from howdah.instances.backup_state import read_backup_state
 from howdah.instances.embedded import EmbeddedServer
 from howdah.instances.settings import EmbeddedSettings
 
@@ -19,9 +20,14 @@ def status(home: Home) -> dict[str, Any]:
     process = server.running()
     try:
         version = str(server.version) if process is not None else None
-        notices = server.notices() if process is not None else []
+        notices = server.notices() if process is not None else server.backup_notices()
     except HowdahError as error:
         version, notices = None, [error.message]
+    if control_plane is None and process is not None:
+        notices.append(
+            "The control plane isn't running: WAL waits to be stored until `howdah up`, and no hole is seen."
+        )
+    backups = read_backup_state(home)
     return {
         "home": str(home.root),
         "control_plane": {
@@ -39,6 +45,11 @@ def status(home: Home) -> dict[str, Any]:
             "data_directory": str(server.data_directory) if settings is not None else None,
             "socket_directory": str(server.socket_directory) if settings is not None else None,
             "accepts_connections": server.accepts_connections(),
+        },
+        "backups": {
+            "last_backup": backups.last_backup,
+            "reaches_from": backups.reaches_from,
+            "proven": backups.proven,
         },
         "logs": [str(path) for path in sorted(home.logs.glob("*.log"))] if home.logs.is_dir() else [],
         "notices": notices,

@@ -102,6 +102,14 @@ SET_ROLE_HONOURED = Difference(
     limit="what an app's login makes belongs to the login instead of the owner group, until `howdah repair`",
     remedy="Install a newer minor release.",
 )
+NO_SELF_ADMIN = Difference(
+    "a login can't make others members of itself",
+    "15 and newer",
+    lambda server: server.major >= 15,
+    "Until 14 a role counts as its own admin in a session of its own: `GRANT myapp_user TO other_user` by an app's "
+    "login opens the app to another's.",
+    limit="a login of an app can make another app's login a member of itself, until `howdah repair`",
+)
 SUPERUSER_WALLS = Difference(
     "PUBLIC can't call the functions that make large objects and WAL messages",
     "a superuser",
@@ -136,7 +144,7 @@ PASSWORDS_SEEN = Difference(
 DIFFERENCES = (
     *(MEMBERSHIP_OPTIONS, SELF_GRANTS, PUBLIC_SCHEMA_SHUT, TABLE_MAINTAIN, LARGE_OBJECT_DEFAULTS, SCRAM_BY_DEFAULT),
     *(SESSION_COUNTS, SET_ROLE_HONOURED, SUPERUSER_WALLS, GUARD, SILENT_PASSWORDS, PASSWORDS_SEEN, COUNTED_AT_EXIT),
-    LOCALE_PROVIDERS,
+    *(LOCALE_PROVIDERS, NO_SELF_ADMIN),
 )
 
 # What can be said of any server, without a name of anything on it.

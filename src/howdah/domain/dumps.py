@@ -74,7 +74,10 @@ class DumpedPolicy:
 
 @dataclass(frozen=True)
 class DumpedDatabase:
-    """One database; its data are in the member `dump`. Extensions are in the order in which they were made."""
+    """One database; its data are in the member `dump`. Extensions are in the order in which they were made.
+
+    `executable` are the functions that read-only logins may call.
+    """
 
     purpose: Purpose
     encoding: str
@@ -85,6 +88,7 @@ class DumpedDatabase:
     settings: tuple[DumpedSetting, ...]
     extensions: tuple[DumpedExtension, ...]
     policies: tuple[DumpedPolicy, ...]
+    executable: tuple[str, ...] = ()
 
     @property
     def member(self) -> str:
@@ -102,7 +106,12 @@ class DumpedDatabase:
             enabled = was.enabled or (was.access is Access.OWNER and not was.twin)
             return replace(old, enabled=enabled, connection_limit=was.connection_limit, valid_until=was.valid_until)
 
-        return replace(made, connection_limit=self.connection_limit, roles=tuple(map(role, made.roles)))
+        return replace(
+            made,
+            connection_limit=self.connection_limit,
+            roles=tuple(map(role, made.roles)),
+            executable=self.executable,
+        )
 
 
 @dataclass(frozen=True)
@@ -182,6 +191,7 @@ def _database(entries: "_Entries") -> DumpedDatabase:
             for each in entries.get("extensions", list)
         ),
         policies=tuple(_policy(_Entries(each)) for each in entries.get("policies", list)),
+        executable=tuple(entries.texts("executable")),
     )
 
 
@@ -284,6 +294,13 @@ class _Entries:
             return make(self.get(name, str))
         except ValueError:
             raise dump_invalid(f'Its {MANIFEST} has something else than it should as "{name}".') from None
+
+    def texts(self, name: str) -> list[str]:
+        """A list of texts; none where nothing is said of it, as before there was such a thing."""
+        found = self.maybe(name, list) or []
+        if not all(isinstance(each, str) for each in found):
+            raise dump_invalid(f'Its {MANIFEST} has something else than it should as "{name}".')
+        return found
 
     def limit(self, name: str) -> int:
         value = self.get(name, int)

@@ -80,6 +80,31 @@ class Home:
         return self.root / "store-saves"
 
     @property
+    def backup_config(self) -> Path:
+        """What was asked of backups (JSON, no secret)."""
+        return self.root / "backups.json"
+
+    @property
+    def backups(self) -> Path:
+        """The repository of backups and WAL, unless another place was named."""
+        return self.root / "backups"
+
+    @property
+    def backup_state(self) -> Path:
+        """What was last known of archiving and backups (JSON), for whoever asks without a control plane."""
+        return self.root / "backup-state.json"
+
+    @property
+    def backup_work(self) -> Path:
+        """Manifests of backups that are being taken; the service user may pass through."""
+        return self.root / "backup-work"
+
+    @property
+    def archive(self) -> Path:
+        """What PostgreSQL hands its WAL to: a program, and what that keeps; the service user's."""
+        return self.root / "archive"
+
+    @property
     def tls(self) -> Path:
         return self.root / "tls"
 
@@ -104,6 +129,11 @@ class Home:
     def loads(self) -> Path:
         """Files that apps are being made from; gone afterwards."""
         return self.root / "loads"
+
+    @property
+    def received(self) -> Path:
+        """WAL of adopted instances, a folder each, until it is in the repository."""
+        return self.root / "received"
 
     @property
     def copies(self) -> Path:

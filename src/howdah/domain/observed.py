@@ -95,7 +95,8 @@ class ObjectState:
     `kind` is the keyword that ALTER and GRANT take (`TABLE`, `SCHEMA`, `ROUTINE` …), `identity` the
     object's name as SQL, quoted. `own_owner` is False where the owner follows another object's
     (a sequence of a serial column). A large-object state stands for all objects of like owner and
-    privileges; its identity is a list of OIDs. `column` is set where the grants are a column's.
+    privileges; its identity is a list of OIDs. `column` is set where the grants are a column's. A routine that is
+    SECURITY DEFINER is a `definer`.
     """
 
     kind: str
@@ -104,6 +105,7 @@ class ObjectState:
     grants: Grants
     own_owner: bool = True
     column: str | None = None
+    definer: bool = False
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,27 @@ class Permission(StrEnum):
     APP_RENAME = "app.rename"
     APP_DUMP = "database.dump"
     APP_LOAD = "database.load"
+    APP_IMPORT = "app.import"
+    APP_RESTORE = "app.restore"
+    EXECUTE_GRANT = "execute.grant"
+    EXECUTE_LIST = "execute.list"
+    EXTENSION_LIST = "extension.list"
+    EXTENSION_ENABLE = "extension.enable"
+    EXTENSION_ALLOWED = "extension.allowed"
+    EXTENSION_ALLOW = "extension.allow"
+    LIMITS_SHOW = "limits.show"
+    LIMITS_CHANGE = "limits.change"
+    MARK_ADD = "app.mark"
+    MARK_LIST = "mark.list"
+    BACKUP_LIST = "backup.list"
+    BACKUP_TAKE = "backup.take"
+    BACKUP_VERIFY = "backup.verify"
+    BACKUP_EXPIRE = "backup.expire"
+    BACKUP_SCHEDULE = "backup.schedule"
+    BACKUP_DRILL = "backup.drill"
     PLAN = "plan.show"
+    PROVE = "app.prove"
+    PROOF_SHOW = "proof.show"
     DRIFT_SHOW = "drift.show"
     TABLE_LIST = "table.list"
     LOGIN_LIST = "login.list"
@@ -128,7 +148,29 @@ _TABLE: dict[Permission, _Row] = {
     # All of the data, past row security: more than a reader is shown.
     Permission.APP_DUMP: _Row(read=False, app=Reach.OWN),
     Permission.APP_LOAD: _Row(read=False, app=Reach.NO),
+    Permission.APP_IMPORT: _Row(read=False, app=Reach.NO),
+    # A restore makes an app.
+    Permission.APP_RESTORE: _Row(read=False, app=Reach.NO),
+    Permission.EXECUTE_GRANT: _Row(read=False, app=Reach.OWN),
+    Permission.EXECUTE_LIST: _Row(read=True, app=Reach.OWN),
+    Permission.EXTENSION_LIST: _Row(read=True, app=Reach.OWN),
+    Permission.EXTENSION_ENABLE: _Row(read=False, app=Reach.OWN),
+    Permission.EXTENSION_ALLOWED: _Row(read=True, app=Reach.NO),
+    Permission.EXTENSION_ALLOW: _Row(read=False, app=Reach.NO),
+    Permission.LIMITS_SHOW: _Row(read=True, app=Reach.OWN),
+    Permission.LIMITS_CHANGE: _Row(read=False, app=Reach.NO),
+    Permission.MARK_ADD: _Row(read=False, app=Reach.OWN),
+    Permission.MARK_LIST: _Row(read=True, app=Reach.OWN),
+    Permission.BACKUP_LIST: _Row(read=True, app=Reach.NO),
+    Permission.BACKUP_TAKE: _Row(read=False, app=Reach.NO),
+    Permission.BACKUP_VERIFY: _Row(read=False, app=Reach.NO),
+    Permission.BACKUP_EXPIRE: _Row(read=False, app=Reach.NO),
+    Permission.BACKUP_SCHEDULE: _Row(read=False, app=Reach.NO),
+    Permission.BACKUP_DRILL: _Row(read=False, app=Reach.NO),
     Permission.PLAN: _Row(read=False, app=Reach.NARROWED),
+    # It names other apps, and what of them could be reached.
+    Permission.PROVE: _Row(read=False, app=Reach.NO),
+    Permission.PROOF_SHOW: _Row(read=True, app=Reach.NO),
     Permission.TABLE_LIST: _Row(read=True, app=Reach.OWN),
     Permission.LOGIN_LIST: _Row(read=True, app=Reach.NARROWED),
     Permission.LOGIN_PASSWORD: _Row(read=False, app=Reach.OWN),

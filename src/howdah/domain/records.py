@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from howdah.domain.errors import HowdahError
+from howdah.domain.limits import NO_LIMITS, AppLimits
 from howdah.domain.names import DatabaseNames, names_for
 from howdah.domain.observed import ObservedDatabase
 from howdah.domain.specs import (
@@ -49,7 +50,8 @@ class DatabaseRecord:
     """A database of an app with its roles.
 
     `state` is `creating` or `ready`; `delivered` says that its URLs went out once. Of a `dropped` app's it is wanted
-    that nobody gets in; what is recorded of its logins is what they get back.
+    that nobody gets in; what is recorded of its logins is what they get back. Of its functions, read-only logins may
+    call those that are `executable`. `limits` are the app's.
     """
 
     name: str
@@ -62,6 +64,13 @@ class DatabaseRecord:
     dropped: bool = False
     oid: int | None = None
     last_activity_at: datetime | None = None
+    executable: tuple[str, ...] = ()
+    limits: AppLimits = NO_LIMITS
+
+    @property
+    def full(self) -> bool:
+        """Whether the app has used up its room."""
+        return self.limits.full
 
     def group(self, kind: RoleKind) -> str:
         """The name of the gate, owner, readwrite or readonly group."""
@@ -76,8 +85,17 @@ class DatabaseRecord:
         enabled = [r for r in self.logins if r.access is access and r.enabled and not r.short_lived]
         return min(enabled, key=lambda role: role.twin_of is not None, default=None)
 
-    def spec(self, *, verifiers: Mapping[str, str] | None = None, retired: tuple[str, ...] = ()) -> DatabaseSpec:
-        """What is wanted of this database; `verifiers` are passwords to set now, `retired` logins to drop."""
+    def spec(
+        self,
+        *,
+        verifiers: Mapping[str, str] | None = None,
+        retired: tuple[str, ...] = (),
+        lifted: frozenset[str] = frozenset(),
+    ) -> DatabaseSpec:
+        """What is wanted of this database.
+
+        `verifiers` are passwords to set now, `retired` logins to drop, `lifted` settings that limited logins so far.
+        """
         verifiers = verifiers or {}
         return DatabaseSpec(
             name=self.name,
@@ -85,13 +103,16 @@ class DatabaseRecord:
             readwrite=self.group(RoleKind.READWRITE),
             readonly=self.group(RoleKind.READONLY),
             logins=tuple(
-                _login(role, verifiers.get(role.name), closed=self.dropped)
+                _login(role, verifiers.get(role.name), self.limits, closed=self.dropped)
                 for role in self.logins
                 if role.name not in retired
             ),
             connection_limit=self.connection_limit,
             open=self.is_open and not self.dropped,
             retired=retired,
+            executable=frozenset(self.executable),
+            full=self.limits.full,
+            lifted=lifted,
         )
 
     def without_short_lived(self) -> "DatabaseRecord":
@@ -173,7 +194,7 @@ def database_called(names: DatabaseNames, purpose: Purpose = Purpose.MAIN) -> Da
     )
 
 
-def _login(role: RoleRecord, verifier: str | None, *, closed: bool) -> LoginSpec:
+def _login(role: RoleRecord, verifier: str | None, limits: AppLimits, *, closed: bool) -> LoginSpec:
     assert role.access is not None
     return LoginSpec(
         name=role.name,
@@ -183,6 +204,7 @@ def _login(role: RoleRecord, verifier: str | None, *, closed: bool) -> LoginSpec
         valid_until=role.valid_until,
         short_lived=role.short_lived,
         verifier=verifier,
+        settings=() if role.short_lived else limits.settings(role.access),
     )
 
 
@@ -226,6 +248,7 @@ class AppRecord:
     purging: bool = False
     renaming: bool = False
     prepared: str | None = None
+    limits: AppLimits = NO_LIMITS
 
     def check_live(self) -> None:
         """Raise HowdahError `app_dropped` for one that is dropped."""

@@ -54,7 +54,9 @@ class LoginSpec:
 
     `enabled` is PostgreSQL's LOGIN attribute. A short-lived login is howdah's own (`howdah psql`): it is dropped
     soon, and what it owns then goes to the owner group, so it needs no default privileges. `verifier` is a
-    SCRAM verifier to set now; without one the password that the login has is left alone.
+    SCRAM verifier to set now; without one the password that the login has is left alone. `settings` limit it in this
+    database: names and values as PostgreSQL has them, in its own units; those that a release doesn't have are left
+    out there.
     """
 
     name: str
@@ -64,6 +66,7 @@ class LoginSpec:
     valid_until: datetime | None = None
     short_lived: bool = False
     verifier: str | None = field(default=None, repr=False)
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,11 @@ class DatabaseSpec:
 
     The gate is the group that alone may connect, called as the database is. `open` False takes CONNECT
     from the gate: nobody but a superuser gets in. `retired` are logins of this database to be dropped. `locale` is
-    what it is made with, where that isn't the server's own.
+    what it is made with, where that isn't the server's own. `executable` are the functions that the readonly group
+    may call, as regprocedure's text has them; those that run with their owner's rights are left out all the same.
+
+    In a `full` one nobody acts as the owner: those logins are of the readwrite group, which then reads, deletes and
+    truncates and writes nothing. `lifted` are settings that limited logins and are to be reset.
     """
 
     name: str
@@ -84,6 +91,9 @@ class DatabaseSpec:
     open: bool = True
     retired: tuple[str, ...] = ()
     locale: Locale | None = None
+    executable: frozenset[str] = frozenset()
+    full: bool = False
+    lifted: frozenset[str] = frozenset()
 
     @property
     def gate(self) -> str:
@@ -104,11 +114,17 @@ class DatabaseSpec:
         return (*self.groups, *(login.name for login in self.logins), *self.retired)
 
     def group_of(self, login: LoginSpec) -> str:
+        if self.full and login.access is Access.OWNER:
+            return self.readwrite
         return {
             Access.OWNER: self.owner,
             Access.READWRITE: self.readwrite,
             Access.READONLY: self.readonly,
         }[login.access]
+
+    def acts_as_owner(self, login: LoginSpec) -> bool:
+        """Whether a login works as the owner group from its first statement."""
+        return login.access is Access.OWNER and self.group_of(login) == self.owner
 
     def wanted_roles(self) -> Iterator[tuple[str, LoginSpec | None]]:
         """Each wanted role's name, with its login spec or None for a group."""

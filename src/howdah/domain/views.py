@@ -130,7 +130,8 @@ class DatabaseSummary:
     """One database of an app. `connection_limit` is -1 for none; what the server says is None where it didn't answer.
 
     `state`: ready, creating, closed (the gate is shut), missing (no such database any more), replaced (another
-    database bears its name), dropped, or unreachable (its instance doesn't answer).
+    database bears its name), dropped, full (its app has used up its room), or unreachable (its instance doesn't
+    answer).
     """
 
     database: str

@@ -5,6 +5,7 @@ it is the admin's, comes after it and wins; what ALTER SYSTEM wrote wins over bo
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,8 @@ QUIET = [
     "log_duration = off",
     "debug_print_parse = off",
 ]
+# The superuser, and who reads the audit trail.
+OWN_ROLES = ("howdah", "howdah_audit")
 _HOME_LINE = "# Home: "
 
 
@@ -50,6 +53,8 @@ class Wanted:
     tls_cert: Path | None
     tls_key: Path | None
     allow_plaintext: bool
+    archive_command: str
+    archive_timeout_s: int
 
 
 def quoted(value: str) -> str:
@@ -105,7 +110,8 @@ def render_server(wanted: Wanted) -> str:
         "# What would need a restart later: archiving, incremental backups, moving an app by logical replication.",
         "wal_level = logical",
         "archive_mode = on",
-        "archive_command = 'true'",
+        f"archive_command = {quoted(wanted.archive_command)}",
+        f"archive_timeout = {wanted.archive_timeout_s}",
         *(["summarize_wal = on"] if wanted.major >= 17 else []),
         "max_wal_senders = 20",
         "max_replication_slots = 20",
@@ -196,10 +202,15 @@ def render_access(*, tls: bool, allow_plaintext: bool) -> str:
     return "\n".join(lines)
 
 
-def render_names(system_users: list[str]) -> str:
+def quoted_name(name: str) -> str:
+    """A name as pg_hba.conf and pg_ident.conf take it, whatever is in it."""
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
+
+
+def render_names(system_users: list[str], roles: Sequence[str] = OWN_ROLES) -> str:
     """The text of pg_ident.conf: which of the system's users may be howdah's roles."""
     lines = ["# Written by `howdah up`, every time: what you change here is lost.", "# MAP   SYSTEM-USER  ROLE"]
     for name in dict.fromkeys(system_users):
-        escaped = name.replace('"', '""')
-        lines += [f'howdah  "{escaped}"  {role}' for role in ("howdah", "howdah_audit")]
+        lines += [f"howdah  {quoted_name(name)}  {quoted_name(role)}" for role in roles]
     return "\n".join([*lines, ""])

@@ -9,18 +9,18 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 from psycopg.conninfo import make_conninfo
 
 from howdah.domain.errors import HowdahError
+from howdah.domain.home import Home
 from howdah.domain.recovery import Recovered, RecoveryTarget
 from howdah.domain.wal import parse_history
 from howdah.instances.binaries import Binaries
-from howdah.instances.cluster import SUPERUSER
 from howdah.instances.control import start_server
 from howdah.instances.copy_data import PORT, check_backup, configure, detach, give_over
-from howdah.instances.embedded import EmbeddedServer
 from howdah.instances.files import check_reachable, disk_errors, make_folder, read_file
 from howdah.instances.postmaster import end_processes, find_server
 from howdah.instances.replay import Replay
@@ -42,24 +42,41 @@ _in_use: set[Path] = set()
 _guard = threading.Lock()
 
 
+class Original(Protocol):
+    """The server that copies are of: the programs of its release, and a superuser of its that may log in.
+
+    Programs and user are None until it was prepared.
+    """
+
+    @property
+    def home(self) -> Home: ...
+    @property
+    def user(self) -> ServiceUser | None: ...
+    @property
+    def binaries(self) -> Binaries | None: ...
+    @property
+    def superuser(self) -> str: ...
+
+
 class Copy:
     """One copy. `data` is for the backup, `wal` a place for the segments, if they are nowhere else.
 
     It is recovered once: a second recovery wants another copy.
     """
 
-    def __init__(self, folder: Path, sockets: Path, user: ServiceUser, binaries: Binaries):
+    def __init__(self, folder: Path, sockets: Path, user: ServiceUser, binaries: Binaries, superuser: str):
         self.folder = folder
         self.data = folder / "data"
         self.wal = folder / "wal"
         self.connector = Connector(
-            make_conninfo(host=str(sockets), port=PORT, user=SUPERUSER, sslmode="disable"),
+            make_conninfo(host=str(sockets), port=PORT, user=superuser, sslmode="disable"),
             instance=f"copy {folder.name}",
         )
         self._logs = folder / "log"
         self._sockets = sockets
         self._user = user
         self._binaries = binaries
+        self._superuser = superuser
 
     def start(self, target: RecoveryTarget, wal: Path, progress: Progress, timeout: float) -> Recovered:
         """Recover the backup in `data` up to `target` with the segments in folder `wal`, which is only read, and
@@ -87,6 +104,7 @@ class Copy:
                 target=settings,
                 called=f"copy {self.folder.name}",
                 user=self._user,
+                superuser=self._superuser,
             )
         replay = Replay(self._logs / "startup.log", wal, control.timeline, control.segment_size)
         try:
@@ -165,20 +183,22 @@ class Copy:
 
 
 class Copies:
-    """The copies of one embedded server, which must have been prepared: they run from its programs, as its user."""
+    """The copies of one server, which must have been prepared: they run from its programs, as howdah's own user."""
 
-    def __init__(self, embedded: EmbeddedServer):
-        self._embedded = embedded
+    def __init__(self, original: Original):
+        self._original = original
 
-    def combine(self, folders: Sequence[Path], into: Path, progress: Progress) -> None:
+    def combine(self, folders: Sequence[Path], into: Path, progress: Progress, *, link: bool = False) -> None:
         """Make one backup of a full one and its increments, oldest first: plain folders that the service user reads.
 
-        `into` is empty or not there yet. What is made isn't flushed to disk: it is for a copy. Raises
+        `into` is empty or not there yet. What is made isn't flushed to disk: it is for a copy. With `link`, which
+        PostgreSQL 18 can, it shares files with `folders`, which are deleted before anybody works on it. Raises
         `backup_damaged`, `disk_full`, or `missing_program` before PostgreSQL 17.
         """
         programs = self._prepared[1].programs
         progress(f"Combining {len(folders)} backups" if len(folders) > 1 else "Copying the backup")
-        child = programs.start("pg_combinebackup", "--no-sync", f"--output={into}", *map(str, folders))
+        options = ("--no-sync", *(("--link",) if link else ()), f"--output={into}")
+        child = programs.start("pg_combinebackup", *options, *map(str, folders))
         result = child.wait(DAY, meanwhile=lambda s: progress(f"Combining backups, after {s:.0f} s"))
         if result.status != 0:
             full = "No space left on device" in result.errors
@@ -209,12 +229,12 @@ class Copies:
         if _PURPOSE.fullmatch(purpose) is None:
             raise HowdahError("invalid_input", f'"{purpose}" is no name for a copy')
         user, binaries = self._prepared
-        home = self._embedded.home
+        home = self._original.home
         with _guard, disk_errors(home.copies):
             while (folder := home.copies / f"{purpose}-{secrets.token_hex(3)}").exists():
                 pass
             _in_use.add(folder)
-        copy = Copy(folder, self._sockets(folder), user, binaries)
+        copy = Copy(folder, self._sockets(folder), user, binaries, self._original.superuser)
         try:
             with disk_errors(folder):
                 for part in (folder, copy.data, copy.wal, folder / "log", self._sockets(folder)):
@@ -228,23 +248,23 @@ class Copies:
         """End and remove the copies that a killed control plane left; returns their names. Raises `stop_failed`."""
         user, binaries = self._prepared
         swept: list[str] = []
-        for folder in sorted(self._embedded.home.copies.iterdir()):
+        for folder in sorted(self._original.home.copies.iterdir()):
             with _guard:
                 if folder in _in_use or _NAME.fullmatch(folder.name) is None:
                     continue
-            Copy(folder, self._sockets(folder), user, binaries).remove()
+            Copy(folder, self._sockets(folder), user, binaries, self._original.superuser).remove()
             swept.append(folder.name)
         return swept
 
     def _sockets(self, folder: Path) -> Path:
         # Not below the folder, where the path would be too long for a socket: beside the server's own, as short.
-        return self._embedded.home.run.resolve() / f"c{folder.name[-6:]}"
+        return self._original.home.run.resolve() / f"c{folder.name[-6:]}"
 
     @property
     def _prepared(self) -> tuple[ServiceUser, Binaries]:
-        if self._embedded.user is None or self._embedded.binaries is None:
+        if self._original.user is None or self._original.binaries is None:
             raise HowdahError("internal", "a copy was asked for before the server was prepared")
-        return self._embedded.user, self._embedded.binaries
+        return self._original.user, self._original.binaries
 
 
 def _end_writers(data: Path) -> None:

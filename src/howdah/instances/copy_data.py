@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from howdah.domain.errors import HowdahError
-from howdah.instances.configuration import FILE, QUIET, quoted, quoted_folder, render_names
+from howdah.instances.configuration import FILE, QUIET, quoted, quoted_folder, quoted_name, render_names
 from howdah.instances.files import read_file, write_file
 from howdah.instances.machine import MB, memory_bytes
 from howdah.instances.service_user import user_name
@@ -23,7 +23,7 @@ _FILES = (FILE, "custom.conf", "postmaster.pid", "postmaster.opts", "standby.sig
 _FOLDERS = ("pg_replslot", "pg_dynshmem", "pg_notify", "pg_stat_tmp")
 _ACCESS = """\
 # TYPE   DATABASE  USER    ADDRESS  METHOD
-local    all       howdah           peer map=howdah
+local    all       {superuser}      peer map=howdah
 local    all       all              reject
 host     all       all     all      reject
 """
@@ -92,6 +92,7 @@ def configure(
     target: Mapping[str, str],
     called: str,
     user: ServiceUser,
+    superuser: str,
 ) -> None:
     """Write the whole configuration of a copy; nothing of the original's applies."""
     for name in _FOLDERS:
@@ -102,8 +103,8 @@ def configure(
     for name, text in (
         ("postgresql.conf", server),
         ("postgresql.auto.conf", ""),
-        ("pg_hba.conf", _ACCESS),
-        ("pg_ident.conf", render_names([user_name(os.geteuid()), user.name])),
+        ("pg_hba.conf", _ACCESS.format(superuser=quoted_name(superuser))),
+        ("pg_ident.conf", render_names([user_name(os.geteuid()), user.name], [superuser])),
         ("recovery.signal", ""),
     ):
         write_file(data, name, text, user)

@@ -11,6 +11,9 @@ from psycopg.conninfo import make_conninfo
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
+from howdah.instances.archiver import Archiver
+from howdah.instances.backup_settings import BackupSettings
+from howdah.instances.backup_state import read_backup_state
 from howdah.instances.binaries import Binaries, find_binaries, program_version
 from howdah.instances.certificates import install_certificate
 from howdah.instances.cluster import SUPERUSER, check_cluster, is_made, make_cluster
@@ -42,6 +45,16 @@ class EmbeddedServer:
         self.user: ServiceUser | None = None
         self.binaries: Binaries | None = None
         self._running_version: tuple[int, ServerVersion] | None = None
+
+    @property
+    def superuser(self) -> str:
+        """The role that is howdah's own."""
+        return SUPERUSER
+
+    @property
+    def archiver(self) -> Archiver:
+        """What its WAL is handed to."""
+        return Archiver(self.home, self.data_directory)
 
     # What it is and where
 
@@ -125,7 +138,11 @@ class EmbeddedServer:
             )
         if self.settings.allow_plaintext and not self.tls:
             said.append("Clients beyond this machine connect without TLS (--allow-plaintext).")
-        return said
+        return said + self.backup_notices()
+
+    def backup_notices(self) -> list[str]:
+        """What its files say of archiving and backups; asks no server, so that one that is stopped has it, too."""
+        return self.archiver.held_back(stopped=self.running() is None) + list(read_backup_state(self.home).notices)
 
     def running(self) -> ServerProcess | None:
         """The live server process of this data directory, whatever state it is in."""
@@ -149,6 +166,7 @@ class EmbeddedServer:
         make_root(self.home)
         self.user = service_user(progress)
         make_layout(self.home, self.user)
+        self.archiver.install(self.user)
         with disk_errors(self.home.binaries):
             self.binaries = find_binaries(self.settings.pg_bin, self.home.binaries, self.user, progress)
         if self.settings.tls and not self.binaries.openssl:
@@ -193,6 +211,7 @@ class EmbeddedServer:
         assert self.user is not None
         assert self.binaries is not None
         settings, user = self.settings, self.user
+        backups = BackupSettings.load(self.home)
         certificate = key = None
         changed = False
         if settings.tls_cert is not None and settings.tls_key is not None:
@@ -212,6 +231,8 @@ class EmbeddedServer:
             tls_cert=certificate,
             tls_key=key,
             allow_plaintext=settings.allow_plaintext,
+            archive_command=self.archiver.command if backups.on else "true",
+            archive_timeout_s=backups.archive_timeout_s,
         )
         access = render_access(tls=settings.tls, allow_plaintext=settings.allow_plaintext)
         names = render_names([user_name(os.geteuid()), user.name])
@@ -221,6 +242,12 @@ class EmbeddedServer:
         if f"include = '{FILE}'" not in (line.strip() for line in main.splitlines()):
             changed |= write_file(folder, "postgresql.conf", main + INCLUDES, user)
         return changed
+
+    def configure_again(self) -> None:
+        """Have settings hold that don't need a restart: those of backups. Raises `home`, `data_directory`."""
+        with disk_errors(self.data_directory, code="data_directory"):
+            if self._configure(self.data_directory) and self.running() is not None:
+                self.reload()
 
     # Running it
 

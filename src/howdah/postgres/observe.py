@@ -161,8 +161,8 @@ def _database(row: TupleRow) -> DatabaseState:
 
 
 def _object(row: TupleRow, lists: dict[str | None, Grants]) -> ObjectState:
-    kind, identity, owner, own_owner, column, acl = row
-    return ObjectState(kind, identity, owner, lists[acl], own_owner, column)
+    kind, identity, owner, own_owner, column, acl, *definer = row
+    return ObjectState(kind, identity, owner, lists[acl], own_owner, column, any(definer))
 
 
 def _grants(entries: list[list[Any]]) -> Grants:

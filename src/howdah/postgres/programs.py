@@ -1,14 +1,19 @@
 """PostgreSQL's own programs (`pg_ctl`, `initdb`, `pg_dump` …): finding them and running them as the right user."""
 
+import fcntl
 import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import IO, TypedDict
 
 from howdah.domain.errors import HowdahError
+
+# Bytes; more than the kernel gives to others than root, as a rule.
+_WIDE = 1 << 20
 
 
 class UserArguments(TypedDict, total=False):
@@ -116,6 +121,13 @@ class Programs:
     ) -> Result:
         """Run a program to its end (`timeout` in seconds). Raises `missing_program`, `binaries` or `timeout`."""
         return self.start(name, *arguments, environment=environment).wait(timeout)
+
+
+def widen(pipe: IO[bytes]) -> None:
+    """Have a pipe hold a MB instead of 64 kB, so that neither end waits for the other as often."""
+    # Linux alone knows how, and a user has so much room in pipes.
+    with suppress(OSError, AttributeError):
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _WIDE)
 
 
 @dataclass(frozen=True)

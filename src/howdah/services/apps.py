@@ -261,7 +261,9 @@ def _state(database: DatabaseRecord | ShownDatabase, row: catalog.Row | None) ->
         return "missing"
     if row["oid"] != database.oid:
         return "replaced"
-    return "ready" if row["gate_open"] else "closed"
+    if not row["gate_open"]:
+        return "closed"
+    return "full" if database.full else "ready"
 
 
 def _without_secrets(created: CreatedApp) -> dict[str, Any]:

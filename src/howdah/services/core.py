@@ -37,6 +37,7 @@ _REST_S = 30.0
 
 # What a record that waits for a load's data says it is prepared by; the pool leaves it alone.
 LOADING = "a load"
+REPLACING = "a restore in place"
 
 _log = structlog.get_logger(__name__)
 

@@ -14,6 +14,8 @@ from howdah.postgres.connections import Connection
 from howdah.postgres.probe import check_maker, probe_login, probe_offers, risky_members
 from howdah.services.core import Instance
 
+# Said of every server that isn't howdah's own.
+ONLY_WALL = "an app's gate is its only wall: pg_hba.conf there isn't howdah's"
 _UNKNOWN: catalog.Row = dict.fromkeys(
     ("version", "version_num", "started_at", "max_connections", "connections", "tls"), None
 )
@@ -131,7 +133,7 @@ def _limits_of_adopted(instance: Instance, capabilities: Capabilities) -> list[L
         )
         for name in capabilities.open_databases
     ]
-    return [*found, LimitView("an app's gate is its only wall: pg_hba.conf there isn't howdah's", None)]
+    return [*found, LimitView(ONLY_WALL, None)]
 
 
 def _keep_a_way_in(instance: Instance, database: str) -> str:

@@ -1,6 +1,6 @@
 """Drops: an app closed and kept for a while, brought back, or deleted for good."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -23,6 +23,7 @@ from howdah.services.loop import beyond_admin
 from howdah.services.operations import Operations
 from howdah.services.purging import purge_plan
 from howdah.store import apps as app_store
+from howdah.store.replacements import list_replacements
 
 KEPT = timedelta(days=7)
 _LONGEST = timedelta(days=365)
@@ -40,6 +41,12 @@ class Drops:
     def __init__(self, core: Core, operations: Operations):
         self._core = core
         self._operations = operations
+        # Raises HowdahError `unproven` for what nothing proven covers; and whether a deadline waits for that. The
+        # platform sets them.
+        self.check_covered: Callable[[AppRecord], None] = lambda _record: None
+        self.waits_for_proof: Callable[[], bool] = lambda: True
+        # Deletes what restores in place left of an app.
+        self.delete_kept: Callable[[Connection, str], None] = lambda _connection, _app: None
 
     def drop(self, app: str, confirm: str, actor: str, keep: timedelta = KEPT) -> DroppedApp:
         """Close an app: nobody gets in, its sessions are ended, and nothing is deleted before `keep` has passed.
@@ -124,16 +131,19 @@ class Drops:
             operation.answer = {"statements": len(done)}
             return PlannedApp(app, done)
 
-    def purge(self, app: str, confirm: str, actor: str) -> PurgedApp:
+    def purge(self, app: str, confirm: str, actor: str, *, force: bool = False) -> PurgedApp:
         """Delete a dropped app for good, and forget it. A repeat finishes what an earlier one began.
 
-        Raises HowdahError `app_not_found`, `app_not_dropped`, `confirmation_missing`, `role_in_use`,
-        `identity_changed`, `busy`, `server_down`, `statement_failed`.
+        Without `force` only where it is proven that a backup brings it back. Raises HowdahError `app_not_found`,
+        `app_not_dropped`, `confirmation_missing`, `unproven`, `role_in_use`, `identity_changed`, `busy`,
+        `server_down`, `statement_failed`.
         """
         record = self._core.app(app)
         check_confirmed(app, confirm)
         if record.dropped_at is None:
             raise _not_dropped(app)
+        if not (force or record.purging):
+            self.check_covered(record)
         instance = self._core.of(record)
         with self._operations.run("database.purge", app, actor) as operation:
             with instance.session() as connection, app_lock(connection, app):
@@ -141,6 +151,14 @@ class Drops:
                 record = self._core.app(app)
                 if record.dropped_at is None:
                     raise _not_dropped(app)
+                with self._core.store.connect() as stored:
+                    kept = bool(list_replacements(stored, app))
+                    if kept:
+                        app_store.set_purging(stored, app)
+                if kept:
+                    # Its roles own what is in them: they'd be in use elsewhere.
+                    with self._going_on():
+                        self.delete_kept(connection, app)
                 plans = [purge_plan(instance, connection, record, database) for database in record.databases]
                 with self._core.store.connect() as stored:
                     app_store.set_purging(stored, app)
@@ -189,11 +207,15 @@ class Drops:
             try:
                 if self._core.of(self._core.app(app)).resting:
                     continue
-                self.purge(app, app, "howdah")
+                self.purge(app, app, "howdah", force=not self.waits_for_proof())
                 _log.info("purged at the deadline", app=app)
             except (HowdahError, psycopg.Error) as error:
                 said = error.as_dict() if isinstance(error, HowdahError) else {"message": type(error).__name__}
                 _log.warning("could not be purged", app=app, **said)
+                if said.get("code") == "unproven":
+                    # The drill sees that it is waited for.
+                    self._core.wake("backup.drill", 0)
+                    self._core.wake("dump.keep", 0)
         return next_s
 
     def plan(self, app: str, change: str) -> PlannedApp:

@@ -1,6 +1,7 @@
 """Instances: the servers that apps are on: howdah's own, and those that it was given an admin's login to."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.views import (
@@ -32,6 +33,8 @@ class Instances:
         self._operations = operations
         self._embedded = embedded
         self._application_name = application_name
+        # How the apps of an adopted one could be brought back; the platform sets it.
+        self.said_of_backups: Callable[[str], Sequence[str]] = lambda _name: ()
 
     def open(self) -> None:
         """Take up the adopted instances on record, whether they answer or not."""
@@ -103,6 +106,7 @@ class Instances:
             with self._core.store.connect() as stored:
                 instance_store.add_adopted(stored, record)
             self._core.instances[name] = self._instance(record)
+            self._core.wake("backup.cover", 0)
             operation.answer = {"instance": name}
             return self.show(name)
 
@@ -186,6 +190,7 @@ class Instances:
                 instance_store.remove_adopted(stored, name)
             self._core.instances.pop(name, None)
             self._core.home.admin_password(name).unlink(missing_ok=True)
+            self._core.wake("backup.cover", 0)
 
     def list(self) -> list[InstanceSummary]:
         """Every instance, howdah's own first."""
@@ -197,7 +202,8 @@ class Instances:
         apps = len(self._core.apps(name))
         if instance.kind == "adopted":
             try:
-                return describe(instance, apps)
+                info = describe(instance, apps)
+                return dataclasses.replace(info, notices=[*info.notices, *self.said_of_backups(name)])
             except HowdahError as error:
                 return describe_unreachable(instance, apps, error)
         ours = self._embedded

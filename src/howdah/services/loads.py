@@ -7,9 +7,9 @@ app, and what a crash leaves is deleted. All SQL of the file's runs as the new d
 import secrets
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psycopg
@@ -48,12 +48,15 @@ class _Load:
 
     app: str
     instance: Instance
-    file: Path
     dump: Dump
     programs: Programs
     extensions: Sequence[str]
     # By purpose, what a database is made with; the server's own where there is none.
     locales: Mapping[Purpose, Locale]
+    left_out: Mapping[Purpose, Sequence[str]] = field(default_factory=dict)
+    # What is done with what was made, given its record's name; None: it becomes an app.
+    become: Callable[[str], None] | None = None
+    check: Callable[[Connection], None] | None = None
 
 
 class Loads:
@@ -93,29 +96,62 @@ class Loads:
         `dump_newer`, `extension_missing`, `missing_program`, `server_down`; nothing is made then.
         """
         try:
-            load = self._check(file, app, instance or HOME_INSTANCE, extensions)
+            with open_archive(file) as archive:
+                dump = read_manifest(archive)
+            load = self._check(dump, app, instance or HOME_INSTANCE, extensions)
             if server_locale:
                 load = replace(load, locales={})
         except BaseException:
             file.unlink(missing_ok=True)
             raise
         begun: Future[str] = Future()
-        threading.Thread(target=self._work, args=[load, actor, begun], name=f"load {app}", daemon=True).start()
+        threading.Thread(target=self._work, args=[load, file, actor, begun], name=f"load {app}", daemon=True).start()
         return begun.result()
 
-    def _check(self, file: Path, app: str, on: str, extensions: Sequence[str]) -> _Load:
+    def make(
+        self,
+        dump: Dump,
+        files: Mapping[Purpose, Path],
+        app: str,
+        operation: Operation,
+        extensions: Sequence[str],
+        *,
+        left_out: Mapping[Purpose, Sequence[str]],
+        become: Callable[[str], None] | None = None,
+        check: Callable[[Connection], None] | None = None,
+        on: str = HOME_INSTANCE,
+    ) -> None:
+        """Make `app` of what pg_dump wrote, a file a database, as a part of an operation.
+
+        Of each database, lines of pg_restore's list that hold one of `left_out` aren't restored. What is made becomes
+        an app of that name, or what `become` does with the record whose name it is given. Before that, `check` is
+        given a connection to the restored main database, and raises where it isn't as it should be.
+
+        Raises what `start` raises and HowdahError `load_failed`; nothing is left then.
+        """
+        load = self._check(dump, app, on, extensions, new=become is None)
+        load = replace(load, left_out=left_out, become=become, check=check)
+        self._make_all(load, operation, lambda: files)
+
+    def check_free(self, app: str, purposes: Sequence[Purpose], on: str = HOME_INSTANCE) -> None:
+        """Raise HowdahError `invalid_name`, `app_exists`, `name_in_use` where an app can't be called so."""
         check_app_name(app)
         instance = self._core.instance(on)
-        with open_archive(file) as archive:
-            dump = read_manifest(archive)
+        with instance.session() as connection:
+            self._check_free(instance, connection, app, purposes)
+
+    def _check(self, dump: Dump, app: str, on: str, extensions: Sequence[str], *, new: bool = True) -> _Load:
+        check_app_name(app)
+        instance = self._core.instance(on)
         with instance.session() as connection:
             check_maker(connection, instance.server)
-            self._check_free(instance, connection, app, [database.purpose for database in dump.databases])
+            if new:
+                self._check_free(instance, connection, app, [database.purpose for database in dump.databases])
             check_archive(connection, instance.server, dump, extensions)
             own = locale_of(connection, instance.server.template)
         programs = find_clients(instance.server.major, self._embedded)
         locales = {each.purpose: each.locale for each in dump.databases if each.locale not in (None, own)}
-        return _Load(app, instance, file, dump, programs, extensions, locales)
+        return _Load(app, instance, dump, programs, extensions, locales)
 
     def _check_free(self, instance: Instance, connection: Connection, app: str, purposes: Sequence[Purpose]) -> None:
         if self._core.exists(app):
@@ -123,41 +159,50 @@ class Loads:
         wanted = [database_called(names_for(app, purpose), purpose) for purpose in purposes]
         check_free(self._core, instance, connection, app, wanted, existing=False)
 
-    def _work(self, load: _Load, actor: str, begun: "Future[str]") -> None:
+    def _work(self, load: _Load, file: Path, actor: str, begun: "Future[str]") -> None:
         try:
             with self._operations.run("database.load", load.app, actor) as operation:
                 begun.set_result(str(operation.id))
                 operation.audited = {"instance": load.instance.name, "dump_of": load.dump.app}
-                self._load(load, operation)
+                self._load(load, file, operation)
         except Exception as error:  # noqa: BLE001 - it is on record
             if not begun.done():
                 begun.set_exception(error)
             known = error.as_dict() if isinstance(error, HowdahError) else {"kind": type(error).__name__}
             _log.warning("load failed", app=load.app, **known)
         finally:
-            load.file.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
 
-    def _load(self, load: _Load, operation: Operation) -> None:
-        folder = load.file.with_suffix(".d")
+    def _load(self, load: _Load, file: Path, operation: Operation) -> None:
+        folder = file.with_suffix(".d")
+
+        def extracted() -> dict[Purpose, Path]:
+            self._operations.step(operation, "reading the file")
+            with open_archive(file) as archive:
+                files = extract(archive, load.dump, folder)
+            file.unlink()
+            return files
+
+        try:
+            self._make_all(load, operation, extracted)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _make_all(self, load: _Load, operation: Operation, files: Callable[[], Mapping[Purpose, Path]]) -> None:
         key = secrets.token_hex(6)
         name = f"{OWN_PREFIX}{key}"
         with self._guard:
             self._at_work.add(name)
         try:
-            self._operations.step(operation, "reading the file")
-            with open_archive(load.file) as archive:
-                files = extract(archive, load.dump, folder)
-            load.file.unlink()
-            self._make(load, operation, name, key, files)
+            self._make(load, operation, name, key, files())
         except BaseException:
             self._discard(name)
             raise
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
             with self._guard:
                 self._at_work.discard(name)
 
-    def _make(self, load: _Load, operation: Operation, name: str, key: str, files: dict[Purpose, Path]) -> None:
+    def _make(self, load: _Load, operation: Operation, name: str, key: str, files: Mapping[Purpose, Path]) -> None:
         instance = load.instance
         made = [database_called(_waiting_names(key, each.purpose), each.purpose) for each in load.dump.databases]
         with self._core.store.connect() as stored:
@@ -171,7 +216,8 @@ class Loads:
                 passwords, verifiers = mint_passwords(connection, [r.name for r in database.logins if r.enabled])
                 # Open for its own logins, whose passwords nobody knows.
                 self._make_database(load, connection, name, database.spec(verifiers=verifiers), database.purpose)
-            restore = Restore(instance, load.programs, database, dumped, passwords, load.extensions)
+            left_out = load.left_out.get(database.purpose, ())
+            restore = Restore(instance, load.programs, database, dumped, passwords, load.extensions, left_out)
             self._operations.step(operation, f"restoring the {database.purpose} database")
             notices += restore.run(files[database.purpose])
             self._operations.step(operation, f"settling the {database.purpose} database")
@@ -183,9 +229,16 @@ class Loads:
                 outcome.check()
                 notices += map(str, outcome.limits)
                 notices += restore.set_settings(connection)
+        if load.check is not None:
+            with instance.connector.connect(made[0].name) as inside:
+                inside.execute("SET statement_timeout = 0")
+                load.check(inside)
         self._operations.step(operation, "naming it")
-        with instance.session() as connection, app_lock(connection, load.app):
-            self._name(load, connection, name)
+        if load.become is not None:
+            load.become(name)
+        else:
+            with instance.session() as connection, app_lock(connection, load.app):
+                self._name(load, connection, name)
         notices += self._differences(load)
         operation.answer = {"app": load.app, "notices": list(dict.fromkeys(notices))}
 
@@ -251,7 +304,7 @@ class Loads:
         try:
             with self._core.store.connect() as stored:
                 record = app_store.find_app(stored, name)
-            if record is None:
+            if record is None or record.prepared != LOADING:
                 return
             instance = self._core.of(record)
             with instance.session() as connection:

@@ -191,6 +191,10 @@ class Loop:
         outcome.check()
         return outcome.done
 
+    def run(self, connection: Connection, app: str, plan: Plan) -> None:
+        """Run a plan that was made apart, what it creates put on record. Raises HowdahError `statement_failed`."""
+        self._apply(connection, app, plan, [], {})
+
     def shown(self, plan: Plan) -> list[PlannedStatement]:
         """A plan as people may see it."""
         return [

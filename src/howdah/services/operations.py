@@ -148,6 +148,14 @@ class Operations:
                 return self._view(record)
         raise operation_not_found(id)
 
+    def answer(self, id: str, kind: str) -> dict[str, Any]:
+        """What an operation of that kind found, once it is done; raises HowdahError `operation_not_found`."""
+        with suppress(ValueError), self._store.connect() as connection:
+            for record in operation_store.list_operations(connection, id=UUID(id), limit=1):
+                if record.kind == kind and record.state == "done" and record.answer is not None:
+                    return record.answer
+        raise operation_not_found(id)
+
     def _view(self, record: OperationRecord) -> OperationView:
         return OperationView(
             id=str(record.id),

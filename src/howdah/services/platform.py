@@ -9,6 +9,7 @@ from howdah.domain.diff import diff_maintenance
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
 from howdah.domain.names import HOME_INSTANCE
+from howdah.instances.copies import Copies
 from howdah.instances.embedded import EmbeddedServer
 from howdah.instances.saves import save_store
 from howdah.postgres.apply import Recorder, apply
@@ -17,21 +18,38 @@ from howdah.postgres.observe import observe_shared
 from howdah.postgres.probe import system_identifier
 from howdah.services.activity import Activity
 from howdah.services.apps import Apps
+from howdah.services.archiving import LOOK_EVERY_S, SHIP_EVERY_S, Archiving
+from howdah.services.backup_plans import BackupPlans
+from howdah.services.backup_reports import BackupReports
+from howdah.services.backups import Backups
 from howdah.services.core import Core, Instance
+from howdah.services.coverage import Coverage
 from howdah.services.drift import Drift
+from howdah.services.drills import Drills
 from howdah.services.drops import Drops
 from howdah.services.dumps import Dumps
+from howdah.services.enforcing import ENFORCE_EVERY_S, Enforcing
+from howdah.services.executables import Executables
+from howdah.services.extensions import Extensions
+from howdah.services.imports import Imports
 from howdah.services.instances import Instances
+from howdah.services.kept_dumps import KeptDumps
+from howdah.services.limits import Limits
 from howdah.services.loads import Loads
 from howdah.services.logins import Logins
 from howdah.services.making import Making
+from howdah.services.marks import Marks
 from howdah.services.operations import Operations
 from howdah.services.pool import Pool
+from howdah.services.prove import Prove
 from howdah.services.renames import Renames
 from howdah.services.repairs import Repairs
+from howdah.services.replacing import Replacing
+from howdah.services.restores import Restores
 from howdah.services.schedule import Job, Schedule
 from howdah.services.sessions import Sessions
 from howdah.services.sizes import Sizes
+from howdah.services.storage import Storage
 from howdah.services.tables import Tables
 from howdah.services.tokens import Tokens
 from howdah.store import instances as instance_store
@@ -47,9 +65,11 @@ class Platform:
     apps: Apps
     repairs: Repairs
     drift: Drift
+    prove: Prove
     drops: Drops
     dumps: Dumps
     loads: Loads
+    imports: Imports
     renames: Renames
     logins: Logins
     sessions: Sessions
@@ -58,6 +78,21 @@ class Platform:
     operations: Operations
     activity: Activity
     pool: Pool
+    coverage: Coverage
+    archiving: Archiving
+    backups: Backups
+    backup_plans: BackupPlans
+    backup_reports: BackupReports
+    drills: Drills
+    executables: Executables
+    extensions: Extensions
+    limits: Limits
+    enforcing: Enforcing
+    storage: Storage
+    marks: Marks
+    restores: Restores
+    replacing: Replacing
+    kept_dumps: KeptDumps
     schedule: Schedule
 
     def __init__(self, home: Home, server: EmbeddedServer):
@@ -97,22 +132,66 @@ class Platform:
         self.apps = Apps(core, self.operations, self.logins, self._making, self._sizes)
         self.repairs = Repairs(core, self.operations)
         self.drift = Drift(core)
+        self.prove = Prove(core, self.operations)
         self.drops = Drops(core, self.operations)
         self.dumps = Dumps(core, self.operations, self._embedded)
         self.loads = Loads(core, self.operations, self._making, self._embedded)
+        self.imports = Imports(core, self.operations, self._embedded, self.loads)
         self.renames = Renames(core, self.operations, self.logins)
+        self.executables = Executables(core, self.operations)
+        self.extensions = Extensions(core, self.operations)
+        self.limits = Limits(core, self.operations, self._sizes)
+        self.enforcing = Enforcing(core)
+        self.storage = Storage(core, self.operations, self._sizes)
         self.sessions = Sessions(core, self.operations)
         self.tables = Tables(core)
         self.tokens = Tokens(core)
         self.activity = Activity(core)
+        self._open_backups(core)
         self.schedule = Schedule(lambda: connector.connect(STORE_DATABASE), self._jobs())
         core.wake = self.schedule.wake
+        Copies(self._embedded).sweep()
+        self.backups.sweep()
         self.instances.open()
         self.operations.interrupt_leftovers()
         self.sessions.sweep(at_start=True)
         self.loads.sweep(at_start=True)
         self._making.resume(at_start=True)
         self.renames.resume()
+        self.replacing.resume()
+
+    def _open_backups(self, core: Core) -> None:
+        self.coverage = Coverage(core, self.operations, self._embedded)
+        home = self.coverage.home
+        self.archiving, self.backups, self.drills = home.archiving, home.backups, home.drills
+        self.marks = Marks(core, self.operations, self.coverage)
+        self.kept_dumps = KeptDumps(core, self.operations, home.archiving, home.backups, self.dumps, self.loads)
+        self.coverage.keep(self.kept_dumps)
+        self.instances.said_of_backups = self.coverage.said
+        self.backup_plans = BackupPlans(core, self.operations, self.coverage)
+        self.backup_reports = BackupReports(core, self._embedded, self.backup_plans, self.coverage, self.kept_dumps)
+        self.replacing = Replacing(core, self.operations)
+        self.replacing.may_go = self.coverage.proven_since
+        self.drops.delete_kept = self.replacing.delete_kept
+        self.restores = Restores(
+            core,
+            self.operations,
+            self._embedded,
+            self.coverage,
+            self.loads,
+            self.marks,
+            self.replacing,
+            self.kept_dumps,
+        )
+        self.drops.check_covered = self.coverage.check_covered
+        self.drops.waits_for_proof = lambda: not self.backups.settings().purge_unproven
+
+    def _look_at_wal(self) -> None:
+        """See to WAL, and have what is wrong where it is seen while the control plane is away."""
+        try:
+            self.coverage.look_at_wal()
+        finally:
+            self.backup_reports.keep_state()
 
     def _jobs(self) -> list[Job]:
         """All that is due now and then; a job has its name on record."""
@@ -127,6 +206,17 @@ class Platform:
             Job("refusal.settle", "put counts of refusals on the audit trail", 10, self.tokens.settle_refusals),
             Job("activity.sample", "note who is active", 10, self.activity.sample),
             Job("size.refresh", "look at the sizes of databases", 10, self._sizes.refresh),
+            Job("limit.enforce", "end what is over its time", ENFORCE_EVERY_S, self.enforcing.enforce),
+            Job("storage.look", "look at apps whose room is limited", 15, self.storage.look),
+            Job("restore.settle", "finish restores in place that were cut short", 10, self.replacing.resume),
+            Job("restore.purge", "delete databases that restores in place left", 3600, self.replacing.purge_due),
+            Job("wal.ship", "store archived WAL in the repository", SHIP_EVERY_S, self.coverage.ship),
+            Job("wal.look", "look for holes in the archived WAL", LOOK_EVERY_S, self._look_at_wal, first_s=5),
+            Job("backup.cover", "look which adopted instances can be backed up", 60, self.coverage.look, first_s=2),
+            # Not at once: a first start has enough to do, and a test server is gone by then.
+            Job("backup.take", "take a backup, when one is due", 900, self.coverage.take_due, first_s=600),
+            Job("dump.keep", "dump apps that are on other servers", 900, self.kept_dumps.take_due, first_s=660),
+            Job("backup.drill", "prove the backups, when a drill is due", 900, self.coverage.drill_due, first_s=1800),
             Job(
                 "pool.refill", "prepare databases for apps to come", 60, self.pool.refill, first_s=3, each_start=True
             ),
@@ -135,6 +225,7 @@ class Platform:
     def close(self) -> None:
         """Close howdah's connections; the server and its apps go on."""
         self.schedule.close()
+        self.coverage.close()
         self.tokens.close()
         for instance in self._core.instances.values():
             instance.close()

@@ -25,7 +25,7 @@ from howdah.domain.server import Server
 from howdah.postgres import catalog
 from howdah.postgres.apply import Recorder, apply
 from howdah.postgres.connections import Connection
-from howdah.services.core import LOADING, Core, Instance
+from howdah.services.core import LOADING, REPLACING, Core, Instance
 from howdah.services.logins import mint_passwords
 from howdah.services.purging import delete_databases
 from howdah.store import apps as app_store
@@ -129,7 +129,8 @@ class Pool:
     def _refill(self, instance: Instance, connection: Connection) -> bool:
         made_by = fingerprint(instance.server)
         with self._core.store.connect() as stored:
-            records = [each for each in app_store.list_prepared(stored) if each.prepared != LOADING]
+            prepared = app_store.list_prepared(stored)
+        records = [each for each in prepared if each.prepared not in (LOADING, REPLACING)]
         good = [record for record in records if record.prepared == made_by]
         for record in [r for r in records if r not in good] + good[self.size :]:
             if self._withdraw(record.name):

@@ -41,6 +41,7 @@ class Restore:
         dumped: DumpedDatabase,
         passwords: Mapping[str, str],
         extensions: Sequence[str],
+        left_out: Sequence[str] = (),
     ):
         self._instance = instance
         self._programs = programs
@@ -49,6 +50,7 @@ class Restore:
         self._extensions = [each for each in dumped.extensions if each.name in extensions]
         self._login = next(r.name for r in database.logins if r.access is Access.OWNER and r.enabled)
         self._password = passwords[self._login]
+        self._left_out = left_out
         self._notices: list[str] = []
 
     @property
@@ -147,7 +149,7 @@ class Restore:
             )
 
         lines = [line for line in result.output.splitlines() if not line.startswith(";") and not later(line)]
-        return [line for line in lines if not any(each in f"{line} " for each in made)]
+        return [line for line in lines if not any(each in f"{line} " for each in (*made, *self._left_out))]
 
     def _make_policy(self, session: psycopg.Connection, policy: DumpedPolicy) -> None:
         roles = list(self._roles(session, policy))

@@ -24,8 +24,11 @@ from howdah.store.schedule import JobRecord, list_jobs, save_jobs, try_to_lead
 _AT_ONCE = 3
 _STANDBY_S = 5.0
 _LOOK_S = 1.0
-# Between writes of nothing but "done again", which needn't be a write each time.
-_SAVE_EVERY_S = 60.0
+# Between writes of nothing but "done again". After a restart such a job runs at once, so that nothing is lost by it;
+# and an idle server's WAL is archived, 16 MB at a time, whenever anything was written at all.
+_SAVE_EVERY_S = 3600.0
+# Jobs that are due so seldom are put on record when they ran.
+_SELDOM_S = 3600.0
 _LONGEST_PAUSE_S = 300.0
 
 _log = structlog.get_logger(__name__)
@@ -213,7 +216,7 @@ class Schedule:
             now = time.monotonic()
             usual = job.every_s if again is None else again
             state.due = min(state.due, now + (pause if error else usual))
-            state.urgent = state.urgent or result != state.result or job.every_s >= _SAVE_EVERY_S
+            state.urgent = state.urgent or result != state.result or job.every_s >= _SELDOM_S
             state.unsaved, state.running = True, False
             state.ran_at, state.took_s, state.result, state.error = began, now - began, result, error
             self._changed.notify_all()

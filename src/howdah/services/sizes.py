@@ -39,6 +39,16 @@ class Sizes:
             found = {name: self._seen.get((instance.name, name)) for name in wanted}
         return {name: seen[1] for name, seen in found.items() if seen is not None and seen[1] is not None}
 
+    def seen(self, instance: str, name: str) -> tuple[float, int] | None:
+        """How many seconds ago a database was last looked at, and its size then; None where it never was."""
+        with self._guard:
+            at, size = self._seen.get((instance, name), (0.0, None))
+        return (time.monotonic() - at, size) if size is not None else None
+
+    def look(self, instance: Instance, connection: Connection, names: Iterable[str]) -> None:
+        """Look at these databases now."""
+        self._ask(instance, connection, list(names))
+
     def refresh(self) -> float | None:
         """Look again at the databases whose size is the oldest; called by the tick.
 

@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from howdah.domain.errors import HowdahError
+from howdah.domain.limits import AppLimits
 from howdah.domain.records import AppRecord, DatabaseRecord, RoleKind, RoleRecord
 from howdah.domain.specs import Access, Purpose
 from howdah.postgres.connections import Connection
@@ -38,6 +40,7 @@ class ShownDatabase(NamedTuple):
     connection_limit: int
     purpose: str
     state: str
+    full: bool
     logins: list[str]
 
 
@@ -265,9 +268,15 @@ def set_unprepared(connection: Connection, app: str) -> None:
 
 
 def set_wanted(connection: Connection, app: str, database: DatabaseRecord) -> None:
-    """Record other limits of a database, and what else is wanted of its logins."""
+    """Record other limits of a database, which functions its readers may call, and what is wanted of its logins."""
     connection.execute(
-        _SQL["set_connection_limit"], {"app": app, "name": database.name, "limit": database.connection_limit}
+        _SQL["set_database"],
+        {
+            "app": app,
+            "name": database.name,
+            "limit": database.connection_limit,
+            "executable": list(database.executable),
+        },
     )
     for role in database.logins:
         parameters = {
@@ -278,6 +287,54 @@ def set_wanted(connection: Connection, app: str, database: DatabaseRecord) -> No
             "valid_until": role.valid_until,
         }
         connection.execute(_SQL["set_login"], parameters)
+
+
+def set_limits(connection: Connection, app: str, limits: AppLimits) -> None:
+    """Record what an app may use."""
+    parameters = {
+        "app": app,
+        "logins": Jsonb(limits.logins),
+        "storage": limits.storage,
+        "full": limits.full,
+        "cleanup_until": limits.cleanup_until,
+    }
+    connection.execute(_SQL["set_limits"], parameters)
+
+
+class LimitedLogin(NamedTuple):
+    """A login of an app with limits; `limits` are the app's, by access."""
+
+    app: str
+    name: str
+    access: str
+    limits: dict[str, dict[str, int]]
+
+
+def list_limiting(connection: Connection) -> list[str]:
+    """The instances with apps whose logins have limits."""
+    return [row[0] for row in connection.execute(_SQL["limiting"]).fetchall()]
+
+
+def list_limited(connection: Connection, instance: str, logins: Sequence[str]) -> list[LimitedLogin]:
+    """Those of these logins of an instance whose app has limits."""
+    parameters = {"instance": instance, "logins": list(logins)}
+    return list(map(LimitedLogin._make, connection.execute(_SQL["limited"], parameters).fetchall()))
+
+
+class StoredDatabase(NamedTuple):
+    """A database of an app whose room is limited, to `limit` bytes."""
+
+    instance: str
+    app: str
+    name: str
+    limit: int | None
+    full: bool
+    cleanup_until: datetime | None
+
+
+def list_stored(connection: Connection) -> list[StoredDatabase]:
+    """The databases of apps whose room is limited, or was when they were full."""
+    return list(map(StoredDatabase._make, connection.execute(_SQL["stored"]).fetchall()))
 
 
 def set_passwords_changed(connection: Connection, app: str, logins: Sequence[str]) -> None:
@@ -291,14 +348,18 @@ def set_activity(connection: Connection, instance: str, seen: Mapping[str, datet
 
 
 def _app(row: tuple[Any, ...]) -> AppRecord:
-    name, instance, created_at, dropped_at, purge_after, purging, renaming, prepared, entries = row
+    name, instance, created_at, dropped_at, purge_after, purging, renaming, prepared, *about_limits, entries = row
+    logins, storage, full, cleanup_until = about_limits
+    limits = AppLimits(logins, storage, full, cleanup_until)
     # What is prepared is as closed as what is dropped.
     closed = dropped_at is not None or prepared is not None
-    databases = tuple(_database(entry, closed) for entry in entries or ())
-    return AppRecord(name, instance, created_at, databases, dropped_at, purge_after, purging, renaming, prepared)
+    databases = tuple(_database(entry, closed, limits) for entry in entries or ())
+    return AppRecord(
+        name, instance, created_at, databases, dropped_at, purge_after, purging, renaming, prepared, limits
+    )
 
 
-def _database(entry: dict[str, Any], dropped: bool) -> DatabaseRecord:
+def _database(entry: dict[str, Any], dropped: bool, limits: AppLimits) -> DatabaseRecord:
     return DatabaseRecord(
         name=entry["name"],
         roles=tuple(_role(role) for role in entry["roles"]),
@@ -310,6 +371,8 @@ def _database(entry: dict[str, Any], dropped: bool) -> DatabaseRecord:
         dropped=dropped,
         oid=entry["oid"],
         last_activity_at=_time(entry["last_activity_at"]),
+        executable=tuple(entry["executable"]),
+        limits=limits,
     )
 
 

@@ -2,7 +2,7 @@
 
 Nothing in howdah knows of it: every exchange with a server passes `psycopg.Connection.wait`, and so does every
 statement inside a pipeline. Exchanges are counted in the threads that work on requests, from the moment on when an
-order lies in the home; what is done in the background isn't counted. `Frail` in `moments.py`
+order lies in the home; what is done on a schedule isn't counted. `Frail` in `moments.py`
 starts it in place of `howdah.daemon`, and gives the orders.
 """
 
@@ -27,6 +27,8 @@ supervisor.LONGEST_PAUSE = 0.2
 
 HOME = Path(os.environ["HOWDAH_TEST_FAULTS_HOME"])
 ORDER, TRACE = HOME / "faults", HOME / "faults-trace"
+# Threads that work on requests, and on what a request began.
+WORKERS = {"AnyIO worker thread", "backup", "verify", "drill", "restore"}
 # These say nothing to the server.
 SILENT = {"_set_autocommit_gen", "_fetch_gen"}
 
@@ -41,7 +43,7 @@ class Moment:
 
     def is_counted(self, exchange: Any) -> bool:
         """Whether there is an order, and this exchange is one that it is about."""
-        if threading.current_thread().name != "AnyIO worker thread" or exchange.gi_code.co_name in SILENT:
+        if threading.current_thread().name not in WORKERS or exchange.gi_code.co_name in SILENT:
             return False
         try:
             order = ORDER.read_text()
@@ -76,7 +78,7 @@ class Moment:
 
     def execute(self, session: Any, statement: Any, recorder: Any) -> Any:
         # Those of the pool have none of our business.
-        if threading.current_thread().name != "AnyIO worker thread":
+        if threading.current_thread().name not in WORKERS:
             return _execute(session, statement, recorder)
         self.statement = statement.description
         try:

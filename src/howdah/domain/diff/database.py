@@ -53,7 +53,7 @@ def diff_database(spec: DatabaseSpec, observed: ObservedDatabase, server: Server
     # What nobody gets into is opened once it was seen into; what others work in isn't closed for that.
     gate_open = spec.open and (not unseen or state.barred)
     plan += _diff_shell(spec, state, server)
-    plan += diff_settings(spec, observed)
+    plan += diff_settings(spec, observed, server)
     if not state.allow_connections:
         plan.append(
             Statement(
@@ -74,7 +74,7 @@ def diff_login(spec: DatabaseSpec, login: str, observed: ObservedDatabase, serve
     plan = [
         *diff_roles(spec, observed),
         *diff_memberships(spec, observed, server),
-        *diff_settings(spec, observed),
+        *diff_settings(spec, observed, server),
         *diff_retired(spec, observed),
         *diff_passwords(spec),
     ]
@@ -101,7 +101,7 @@ def diff_outside(spec: DatabaseSpec, observed: ObservedDatabase, server: Server)
         *diff_memberships(spec, observed, server),
         *_diff_elsewhere(observed),
         *_diff_shell(spec, observed.database, server),
-        *diff_settings(spec, observed),
+        *diff_settings(spec, observed, server),
         *diff_passwords(spec),
         *_diff_gate(spec, observed.database, server, spec.open),
     ]
@@ -112,7 +112,7 @@ def diff_opening(spec: DatabaseSpec, observed: ObservedDatabase, server: Server)
     assert observed.database is not None
     return [
         *diff_roles(spec, observed),
-        *diff_settings(spec, observed),
+        *diff_settings(spec, observed, server),
         *diff_passwords(spec),
         *_diff_gate(spec, observed.database, server, spec.open),
     ]
@@ -165,7 +165,9 @@ def _fresh_database(spec: DatabaseSpec, server: Server) -> DatabaseState:
 
 def _shell_privileges(spec: DatabaseSpec) -> Wanted:
     """Privileges on the database itself, but for the gate's CONNECT, which comes last."""
-    return {spec.owner: frozenset({"CREATE", "TEMPORARY"}), spec.readwrite: frozenset({"TEMPORARY"})}
+    temporary: frozenset[str] = frozenset() if spec.full else frozenset({"TEMPORARY"})
+    wanted = {spec.owner: frozenset({"CREATE", "TEMPORARY"}), spec.readwrite: temporary}
+    return {role: privileges for role, privileges in wanted.items() if privileges}
 
 
 def _diff_shell(spec: DatabaseSpec, state: DatabaseState, server: Server) -> Iterator[Statement]:

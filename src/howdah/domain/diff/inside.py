@@ -28,9 +28,15 @@ _GROUP_PRIVILEGES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "SCHEMA": (frozenset({"USAGE"}), frozenset({"USAGE"})),
     "TABLE": (_DML, _SELECT),
     "SEQUENCE": (frozenset({"USAGE", "SELECT", "UPDATE"}), _SELECT),
-    # A routine may be SECURITY DEFINER and write: the read-only group gets none.
+    # A routine may be SECURITY DEFINER and write: the read-only group gets none but those that were named.
     "ROUTINE": (frozenset({"EXECUTE"}), frozenset()),
     "LARGE OBJECT": (frozenset({"SELECT", "UPDATE"}), _SELECT),
+}
+# What the readwrite group gets instead in a database that is full.
+_FULL_PRIVILEGES = {
+    "TABLE": frozenset({"SELECT", "DELETE", "TRUNCATE"}),
+    "SEQUENCE": _SELECT,
+    "LARGE OBJECT": _SELECT,
 }
 # GRANT takes TABLE for every relation that holds or shows rows; ALTER wants the exact word.
 _RELATION_KINDS = frozenset({"TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE"})
@@ -87,7 +93,8 @@ def diff_inside(spec: DatabaseSpec, inside: InsideState, server: Server) -> Iter
         for statement in _diff_object(spec, _after_owner_change(spec, state), server):
             yield replace(statement, beyond=beyond)
     if server.has(SUPERUSER_WALLS):
-        wanted = {spec.owner: frozenset({"EXECUTE"}), spec.readwrite: frozenset({"EXECUTE"})}
+        writing = (spec.owner,) if spec.full else (spec.owner, spec.readwrite)
+        wanted = {role: frozenset({"EXECUTE"}) for role in writing}
         for state in inside.writers:
             yield from _diff_grants(spec, state, wanted)
     if server.has(GUARD):
@@ -139,8 +146,9 @@ def _after_owner_change(spec: DatabaseSpec, state: ObjectState) -> ObjectState:
     return replace(state, owner=spec.owner, grants=change_owner(state.grants, state.owner, spec.owner))
 
 
-def _group_privileges(spec: DatabaseSpec, kind: str) -> Wanted:
-    readwrite, readonly = _GROUP_PRIVILEGES[kind]
+def group_privileges(spec: DatabaseSpec, kind: str) -> Wanted:
+    """What the readwrite and the readonly group get on objects of that kind; nothing on other kinds."""
+    readwrite, readonly = _GROUP_PRIVILEGES.get(kind, (frozenset(), frozenset()))
     wanted = {spec.readwrite: readwrite, spec.readonly: readonly}
     return {role: privileges for role, privileges in wanted.items() if privileges}
 
@@ -152,7 +160,11 @@ def _diff_object(spec: DatabaseSpec, state: ObjectState, server: Server) -> Iter
     if state.column is not None:
         yield from _diff_grants(spec, replace(state, kind=kind), _NOTHING)
         return
-    wanted = _group_privileges(spec, kind)
+    wanted = group_privileges(spec, kind)
+    if spec.full and kind in _FULL_PRIVILEGES:
+        wanted = {**wanted, spec.readwrite: _FULL_PRIVILEGES[kind]}
+    if kind == "ROUTINE" and state.identity in spec.executable and not state.definer:
+        wanted = {**wanted, spec.readonly: frozenset({"EXECUTE"})}
     if kind == "LARGE OBJECT" and not server.has(LARGE_OBJECT_DEFAULTS):
         # Without default privileges every new one would be drift: what was granted is kept, nothing is added.
         held = {(g.grantee, g.privilege) for g in state.grants}
@@ -192,7 +204,7 @@ def wanted_default_privileges(spec: DatabaseSpec, creator: str, server: Server) 
         if kind == "LARGE OBJECTS" and not server.has(LARGE_OBJECT_DEFAULTS):
             continue
         if creator == spec.owner or creator in spec.owner_logins:
-            grants = dict(_group_privileges(spec, object_kind))
+            grants = dict(group_privileges(spec, object_kind))
             if creator != spec.owner:
                 grants[spec.owner] = everything[kind]
         else:

@@ -35,7 +35,8 @@ def diff_names(
         now = called.get(database.oid or 0)
         if now is not None and now != database.name:
             if not closed:
-                shutting += _shut(now, next(r.oid for r in database.roles if r.kind is RoleKind.GATE), roles_called)
+                gate = next(r.oid for r in database.roles if r.kind is RoleKind.GATE)
+                shutting += shut(now, roles_called.get(gate or 0))
             renaming.append(
                 Statement(
                     f"rename database {now} to {database.name}",
@@ -56,11 +57,14 @@ def diff_names(
     return [*shutting, *renaming]
 
 
-def _shut(database: str, gate: int | None, roles_called: Mapping[int, str]) -> Plan:
-    """Each on its own: a session that comes while others are ended would be one too many."""
+def shut(database: str, gate: str | None) -> Plan:
+    """Close a gate, if it is there, and end the sessions of apps' logins in the database.
+
+    Each on its own: a session that comes while others are ended would be one too many.
+    """
     block = literal(_END_SESSIONS.format(database=literal(database)))
     plan = [Statement(f"end sessions in {database}", f"DO {block}", transactional=False)]
-    if gate is not None and gate in roles_called:
-        close = f"REVOKE CONNECT ON DATABASE {ident(database)} FROM {ident(roles_called[gate])} CASCADE"
+    if gate is not None:
+        close = f"REVOKE CONNECT ON DATABASE {ident(database)} FROM {ident(gate)} CASCADE"
         plan.insert(0, Statement(f"close the gate of {database}", close, transactional=False))
     return plan

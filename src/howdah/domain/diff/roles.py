@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from howdah.domain.differences import MEMBERSHIP_OPTIONS, SELF_GRANTS
+from howdah.domain.limits import PARAMETERS
 from howdah.domain.observed import Membership, ObservedDatabase, RoleState
 from howdah.domain.plans import Statement
 from howdah.domain.server import Server
@@ -18,10 +19,6 @@ _FORBIDDEN = (
     ("replication", "NOREPLICATION"),
     ("bypass_rls", "NOBYPASSRLS"),
 )
-_SETTINGS = {
-    Access.OWNER: "role",
-    Access.READONLY: "default_transaction_read_only",
-}
 
 
 def diff_roles(spec: DatabaseSpec, observed: ObservedDatabase) -> Iterator[Statement]:
@@ -99,7 +96,7 @@ def wanted_memberships(spec: DatabaseSpec, server: Server) -> frozenset[Membersh
     return frozenset(
         [
             *(edge(spec.gate, group, can_set=False) for group in (spec.owner, spec.readwrite, spec.readonly)),
-            *(edge(spec.group_of(login), login.name, login.access is Access.OWNER) for login in spec.logins),
+            *(edge(spec.group_of(login), login.name, spec.acts_as_owner(login)) for login in spec.logins),
             *(
                 edge(name, server.control_role, can_set=name == spec.owner)
                 for name, _ in (spec.wanted_roles() if server.has(SELF_GRANTS) else ())
@@ -150,19 +147,15 @@ def _comparable(edge: Membership, server: Server) -> Membership:
     return Membership(edge.role, edge.member, server.grantor, edge.admin, None, None)
 
 
-def diff_settings(spec: DatabaseSpec, observed: ObservedDatabase) -> Iterator[Statement]:
-    """Owner logins act as the owner group from their first statement; read-only ones begin read-only.
+def diff_settings(spec: DatabaseSpec, observed: ObservedDatabase, server: Server) -> Iterator[Statement]:
+    """Owner logins act as the owner group from their first statement, read-only ones begin read-only; and limits.
 
     Other settings of a role are its own affair (it may ALTER ROLE itself SET …) and are left alone.
     """
-    had = {
-        (s.role, s.name): s.value
-        for s in observed.settings
-        if s.database == spec.name and s.name in _SETTINGS.values()
-    }
+    had = {(s.role, s.name): s.value for s in observed.settings if s.database == spec.name}
     for login in spec.logins:
         wanted = {
-            "role": spec.owner if login.access is Access.OWNER else None,
+            "role": spec.owner if spec.acts_as_owner(login) else None,
             "default_transaction_read_only": "on" if login.access is Access.READONLY else None,
         }
         for name, value in wanted.items():
@@ -173,6 +166,19 @@ def diff_settings(spec: DatabaseSpec, observed: ObservedDatabase) -> Iterator[St
                 yield Statement(f"set {name} of {login.name}", sql, about=login.name, essential=True)
             elif value is None and has is not None and name == "role":
                 yield Statement(f"reset {name} of {login.name}", f"{clause} RESET {name}", about=login.name)
+        limits = {name: value for name, value in login.settings if _settable(name, server)}
+        for name, value in limits.items():
+            if had.get((login.name, name)) != value:
+                sql = f"{clause} SET {name} = {literal(value)}"
+                yield Statement(f"limit {name} of {login.name}", sql, about=login.name)
+        for name in sorted(spec.lifted - limits.keys()):
+            if (login.name, name) in had:
+                yield Statement(f"lift {name} of {login.name}", f"{clause} RESET {name}", about=login.name)
+
+
+def _settable(name: str, server: Server) -> bool:
+    parameter = next(each for each in PARAMETERS.values() if each.name == name)
+    return server.major >= parameter.since and (server.superuser or not parameter.superuser)
 
 
 def diff_passwords(spec: DatabaseSpec) -> Iterator[Statement]:

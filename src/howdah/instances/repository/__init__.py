@@ -9,6 +9,7 @@ from typing import Protocol
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
+from howdah.instances.repository.credentials import Credentials
 from howdah.instances.repository.folder import Folder
 from howdah.instances.repository.objects import Room, StoredObject
 from howdah.instances.repository.s3 import SCHEME, open_bucket
@@ -37,6 +38,9 @@ class Repository(Protocol):
     def get(self, key: str) -> Generator[bytes, None, None]:
         """An object's bytes, in chunks of up to some MB. Raises HowdahError `backup_missing` before the first."""
 
+    def find(self, key: str) -> StoredObject | None:
+        """What is known of one object; None where there is none. It takes no longer however many others there are."""
+
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """The objects whose keys begin with `prefix`, sorted by key."""
 
@@ -47,14 +51,15 @@ class Repository(Protocol):
         """The room on its disk; None where that can't be told."""
 
 
-def open_repository(location: str, home: Home) -> Repository:
+def open_repository(location: str, home: Home, given: Credentials | None = None) -> Repository:
     """The repository at an absolute folder path, or at `s3://bucket/prefix?endpoint=…&region=…`.
 
-    A folder is made unless it is there; for S3, the server isn't asked yet. Raises HowdahError `invalid_input`,
-    `plaintext_refused`, `missing_program` (without the extra `s3`), `repository`.
+    A folder is made unless it is there; for S3, the server isn't asked yet, and `given` are used instead of what
+    `credentials` finds. Raises HowdahError `invalid_input`, `plaintext_refused`, `repository`, and `missing_program`
+    without the extra `s3`.
     """
     if location.startswith(SCHEME):
-        return open_bucket(location, home)
+        return open_bucket(location, home, given)
     if "://" in location or not Path(location).is_absolute():
         # It isn't repeated: who writes an address of another kind may have written a password into it.
         raise HowdahError(

@@ -1,4 +1,4 @@
-"""What howdah logs in to S3 with: from its environment, or from a file of mode 0600."""
+"""What howdah logs in to S3 with: from a file of mode 0600 in its home, or from its environment."""
 
 import json
 import os
@@ -52,12 +52,15 @@ def _credentials(given: object) -> Credentials:
 
 
 def credentials(home: Home) -> Credentials:
-    """What to log in with: the environment's, else the home's. Raises HowdahError `repository` (none), `home`."""
+    """What to log in with: the home's, given for just this, else the environment's, which may be for anything.
+
+    Raises HowdahError `repository` (none), `home`.
+    """
+    if kept := load_credentials(home):
+        return kept
     key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
     if key and secret:
         return Credentials(key, secret, os.environ.get("AWS_SESSION_TOKEN") or None)
-    if kept := load_credentials(home):
-        return kept
     raise HowdahError(
         "repository",
         "there are no credentials for S3",

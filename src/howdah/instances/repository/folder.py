@@ -75,6 +75,15 @@ class Folder:
                     return
                 yield chunk
 
+    def find(self, key: str) -> StoredObject | None:
+        check_key(key)
+        with self._refusals():
+            try:
+                status = (self._root / key).lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return _described(key, status) if stat.S_ISREG(status.st_mode) else None
+
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         check_prefix(prefix)
         above = prefix[: prefix.rfind("/") + 1]
@@ -173,8 +182,7 @@ class Folder:
                         status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue
-                modified = datetime.fromtimestamp(status.st_mtime, UTC)
-                yield StoredObject(above + name, status.st_size, modified)
+                yield _described(above + name, status)
 
     def _sweep(self) -> None:
         """Delete what somebody who died was writing."""
@@ -185,3 +193,7 @@ class Folder:
                 Path(entry).unlink()
         except OSError:
             return  # nothing was ever written, or another thread was quicker; a disk that fails will tell the write
+
+
+def _described(key: str, status: os.stat_result) -> StoredObject:
+    return StoredObject(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))

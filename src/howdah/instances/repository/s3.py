@@ -42,7 +42,7 @@ _HINTS = {
 }
 
 
-def open_bucket(location: str, home: Home) -> "Bucket":
+def open_bucket(location: str, home: Home, given: Credentials | None = None) -> "Bucket":
     """The repository at `s3://…`. The server isn't asked yet.
 
     Raises HowdahError `invalid_input`, `plaintext_refused`, `repository` (no credentials), `missing_program`.
@@ -56,7 +56,7 @@ def open_bucket(location: str, home: Home) -> "Bucket":
             "the library for S3 isn't installed",
             hint="Install it: pip install 'howdah[s3]'. Or keep backups in a folder.",
         ) from error
-    return Bucket(address, credentials(home))
+    return Bucket(address, given or credentials(home))
 
 
 def _store(address: Address, keys: Credentials) -> "S3Store":
@@ -154,6 +154,17 @@ class Bucket:
                 )
                 chunk = bytes(part.bytes())
             yield chunk
+
+    def find(self, key: str) -> StoredObject | None:
+        import obstore
+
+        check_key(key)
+        with self._refusals(key):
+            try:
+                found = obstore.head(self._store, key)
+            except FileNotFoundError:
+                return None
+        return StoredObject(key, found["size"], found["last_modified"])
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         import obstore

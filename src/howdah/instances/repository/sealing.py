@@ -23,13 +23,11 @@ else:
 
 _COMPRESSED = ".zst"
 _ENCRYPTED = ".zst.age"
+SUFFIXES = (_COMPRESSED, _ENCRYPTED)
 _PIECE = 1 << 20
-# Compressing goes on beside the source's work, where zstd was built for it; more threads would take the apps' share.
-_WORKERS = min(1, zstd.CompressionParameter.nb_workers.bounds()[1])
 _OPTIONS: dict[int, int] = {
     zstd.CompressionParameter.compression_level: 1,
     zstd.CompressionParameter.checksum_flag: 1,
-    zstd.CompressionParameter.nb_workers: _WORKERS,
 }
 
 

@@ -41,7 +41,8 @@ SELECT 'TABLE' AS kind, format('%I.%I', n.nspname, c.relname) AS identity, o.rol
 -- name: routines
 -- regprocedure's text names the input arguments, qualified where need be: ALTER and GRANT … ON ROUTINE take it.
 SELECT 'ROUTINE' AS kind, p.oid::regprocedure::text AS identity, o.rolname AS owner,
-       true AS own_owner, NULL::text AS col, coalesce(p.proacl, acldefault('f', p.proowner))::text AS acl
+       true AS own_owner, NULL::text AS col, coalesce(p.proacl, acldefault('f', p.proowner))::text AS acl,
+       p.prosecdef AS definer
   FROM pg_proc p
   JOIN pg_namespace n ON n.oid = p.pronamespace
   JOIN pg_roles o ON o.oid = p.proowner

@@ -1,8 +1,10 @@
 -- name: apps
 -- Every app, or the one called %(app)s, with its databases and their roles, oldest first. What is prepared is no app.
 SELECT a.name, i.name AS instance, a.created_at, a.dropped_at, a.purge_after, a.purging, a.renaming, a.prepared,
+       a.login_limits, a.storage_limit, a.is_full, a.cleanup_until,
        (SELECT json_agg(json_build_object(
                    'name', d.name, 'oid', d.oid::bigint, 'connection_limit', d.connection_limit, 'is_open', d.is_open,
+                   'executable', d.executable,
                    'purpose', d.purpose, 'state', d.state, 'delivered', d.delivered_at IS NOT NULL,
                    'last_activity_at', d.last_activity_at,
                    'roles', (SELECT json_agg(json_build_object(
@@ -22,7 +24,7 @@ SELECT a.name, i.name AS instance, a.created_at, a.dropped_at, a.purge_after, a.
 -- name: shown
 -- Of every app what a list shows; of its roles just the names of the logins whose URLs are out.
 SELECT a.name, i.name, a.created_at, a.purge_after, a.dropped_at IS NOT NULL,
-       d.name, d.oid::bigint, d.connection_limit, d.purpose, d.state,
+       d.name, d.oid::bigint, d.connection_limit, d.purpose, d.state, a.is_full,
        ARRAY(SELECT r.name FROM howdah.roles r
               WHERE r.database_id = d.id AND r.kind = 'login' AND r.enabled AND NOT r.short_lived
               ORDER BY r.id)
@@ -39,9 +41,10 @@ SELECT name, purge_after, purging FROM howdah.apps WHERE purge_after IS NOT NULL
 -- Of what is wanted, in one figure: whatever of it changes, the figure does.
 SELECT md5(concat_ws('|',
            (SELECT md5(string_agg(a::text, E'\n' ORDER BY a.id))
-              FROM (SELECT id, instance_id, name, dropped_at, purging, renaming, prepared FROM howdah.apps) AS a),
+              FROM (SELECT id, instance_id, name, dropped_at, purging, renaming, prepared, login_limits, is_full
+                      FROM howdah.apps) AS a),
            (SELECT md5(string_agg(d::text, E'\n' ORDER BY d.id))
-              FROM (SELECT id, app_id, name, oid, connection_limit, is_open, purpose, state FROM howdah.databases) AS d),
+              FROM (SELECT id, app_id, name, oid, connection_limit, is_open, purpose, state, executable FROM howdah.databases) AS d),
            (SELECT md5(string_agg(r::text, E'\n' ORDER BY r.id))
               FROM (SELECT id, database_id, name, kind, oid, access, enabled, connection_limit, valid_until,
                            short_lived, twin_of
@@ -178,8 +181,8 @@ UPDATE howdah.apps SET name = %(name)s WHERE name = %(app)s
 -- name: set_unprepared
 UPDATE howdah.apps SET prepared = NULL, created_at = now() WHERE name = %(app)s
 
--- name: set_connection_limit
-UPDATE howdah.databases d SET connection_limit = %(limit)s
+-- name: set_database
+UPDATE howdah.databases d SET connection_limit = %(limit)s, executable = %(executable)s
   FROM howdah.apps a
  WHERE a.id = d.app_id AND a.name = %(app)s AND d.name = %(name)s
 
@@ -187,6 +190,36 @@ UPDATE howdah.databases d SET connection_limit = %(limit)s
 UPDATE howdah.roles r SET enabled = %(enabled)s, connection_limit = %(limit)s, valid_until = %(valid_until)s
   FROM howdah.databases d, howdah.apps a
  WHERE d.id = r.database_id AND a.id = d.app_id AND a.name = %(app)s AND r.name = %(name)s
+
+-- name: set_limits
+UPDATE howdah.apps
+   SET login_limits = %(logins)s, storage_limit = %(storage)s, is_full = %(full)s, cleanup_until = %(cleanup_until)s
+ WHERE name = %(app)s
+
+-- name: limiting
+-- Instances with apps whose logins have limits.
+SELECT DISTINCT i.name
+  FROM howdah.apps a
+  JOIN howdah.instances i ON i.id = a.instance_id
+ WHERE a.login_limits <> '{}' AND a.prepared IS NULL
+
+-- name: limited
+-- Those of these logins whose app has limits; a person's own session (`howdah psql`) has none of time.
+SELECT a.name, r.name, r.access, a.login_limits
+  FROM howdah.instances i
+  JOIN howdah.roles r ON r.instance_id = i.id AND r.name = ANY (%(logins)s) AND r.kind = 'login' AND NOT r.short_lived
+  JOIN howdah.databases d ON d.id = r.database_id
+  JOIN howdah.apps a ON a.id = d.app_id
+ WHERE i.name = %(instance)s AND a.login_limits <> '{}' AND a.prepared IS NULL
+
+-- name: stored
+-- Databases of apps whose room is limited.
+SELECT i.name, a.name, d.name, a.storage_limit, a.is_full, a.cleanup_until
+  FROM howdah.apps a
+  JOIN howdah.instances i ON i.id = a.instance_id
+  JOIN howdah.databases d ON d.app_id = a.id AND d.state = 'ready'
+ WHERE (a.storage_limit IS NOT NULL OR a.is_full) AND a.dropped_at IS NULL AND a.prepared IS NULL AND NOT a.renaming
+ ORDER BY a.id, d.id
 
 -- name: set_prepared
 UPDATE howdah.apps SET prepared = %(prepared)s, renaming = false WHERE name = %(app)s
