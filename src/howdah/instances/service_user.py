@@ -1,10 +1,12 @@
 """Who PostgreSQL runs as: system user `howdah` when howdah is root, else the person's own user."""
 
+import fcntl
 import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from howdah.domain.errors import HowdahError
@@ -20,8 +22,11 @@ def service_user(progress: Callable[[str], None]) -> ServiceUser:
         return ServiceUser(user_name(uid), uid, os.getegid())
     found = _lookup()
     if found is None:
-        progress(f"Making system user {SYSTEM_USER}, because PostgreSQL refuses to run as root")
-        found = _make()
+        with _one_at_a_time():
+            found = _lookup()
+            if found is None:
+                progress(f"Making system user {SYSTEM_USER}, because PostgreSQL refuses to run as root")
+                found = _make()
     if found.uid == 0:
         raise HowdahError(
             "service_user",
@@ -51,6 +56,21 @@ def _lookup() -> ServiceUser | None:
     except KeyError:
         return None
     return ServiceUser(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Two useradds at once both succeed, and the second replaces the first's entry with another user id.
+
+    (shadow looks for the name before it takes its lock on the files, and then updates the entry of that name.)
+    """
+    # A folder that is always there: nothing has to be made for a lock.
+    folder = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _make() -> ServiceUser:
