@@ -147,3 +147,8 @@ def gets_in(url: str) -> bool:
             return session.execute("SELECT 1").fetchone() == (1,)
     except psycopg.OperationalError:
         return False
+
+
+def chromium() -> str | None:
+    """A Chromium on this machine, if there is one."""
+    return shutil.which("chromium") or shutil.which("google-chrome")

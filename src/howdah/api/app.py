@@ -5,6 +5,7 @@ from fastapi.security import HTTPBearer
 
 from howdah import __version__
 from howdah.api import (
+    added_logins,
     apps,
     backups,
     drift,
@@ -12,6 +13,7 @@ from howdah.api import (
     dumps,
     executables,
     extensions,
+    handoffs,
     health,
     imports,
     instances,
@@ -22,6 +24,7 @@ from howdah.api import (
     prove,
     renames,
     restores,
+    rotations,
     schedule,
     schema,
     sessions,
@@ -49,12 +52,15 @@ _NOUNS = (
     prove,
     tables,
     logins,
+    added_logins,
+    rotations,
+    handoffs,
     sessions,
     operations,
     schedule,
     tokens,
 )
-ROUTERS = (health.router, schema.router, *(noun.router for noun in _NOUNS))
+ROUTERS = (health.router, schema.router, handoffs.page_router, *(noun.router for noun in _NOUNS))
 
 # For the description alone: the entrance over TCP has looked at the token long before.
 _BEARER = HTTPBearer(auto_error=False, description="A token from `howdah token create`; not on the Unix socket.")
@@ -76,7 +82,7 @@ def create_app(platform: Platform) -> FastAPI:
     )
     app.state.platform = platform
     add_problem_handlers(app)
-    for router in (health.router, schema.router):
+    for router in (health.router, schema.router, handoffs.page_router):
         app.include_router(router)
     for noun in _NOUNS:
         app.include_router(noun.router, prefix="/api/v1", dependencies=[Security(_BEARER)])

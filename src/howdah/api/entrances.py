@@ -9,11 +9,14 @@ from howdah.api.bodies import hearing_out
 from howdah.api.permission import CALLER, asked_for
 from howdah.api.problems import as_problem, problem_response
 from howdah.domain.errors import HowdahError
+from howdah.domain.handoffs import PATH
 from howdah.domain.permissions import ADMIN, NOBODY, Caller
 from howdah.services.tokens import Tokens
 
 # Who watches over the control plane has no token.
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = frozenset({("GET", "/healthz"), ("GET", "/readyz")})
+# Whoever has a hand-off's link brings no other token.
+HANDOFF_PATHS = frozenset({("GET", PATH), ("POST", f"{PATH}/look"), ("POST", f"{PATH}/open")})
 # The one request whose body may be of any size; it is read after its token was found good enough.
 UPLOAD = ("POST", "/api/v1/loads")
 LARGEST_BODY = 1024 * 1024  # bytes; the largest request that makes sense has a few hundred
@@ -63,7 +66,8 @@ class TcpEntrance:
         asked = asked_for(scope)
         if self._proxy is not None and peer != self._proxy and not (peer and peer.is_loopback):
             raise self._tokens.refuse_plaintext(address, asked)
-        if scope["method"] == "GET" and scope["path"] in OPEN_PATHS:
+        if (scope["method"], scope["path"]) in OPEN_PATHS | HANDOFF_PATHS:
+            _check_size(headers)
             return Caller(address, NOBODY, remote=True, address=address)
         caller = self._tokens.authenticate(_token(headers), address, asked)
         if (scope["method"], scope["path"]) != UPLOAD:

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from howdah.api.dependencies import AppName, PlatformDependency, Text
 from howdah.api.permission import Asking, may
@@ -18,6 +18,7 @@ router = APIRouter(prefix="/apps/{app}/sessions", tags=["sessions"])
 class NewSession(BaseModel):
     access: Access = Access.OWNER
     database: Purpose = Purpose.MAIN
+    renewed: bool = Field(False, description="It lives while it is renewed every minute, used or not")
 
 
 @router.post("", status_code=201, responses=problems(404, 409))
@@ -29,8 +30,23 @@ def open_session(
 ) -> ShortLivedSession:
     """Make a login that lives until it is ended, unused for a minute, or 12 hours old."""
     return platform.sessions.open(
-        app, wanted.access, asking.actor, purpose=wanted.database, remote=asking.caller.remote
+        app, wanted.access, asking.actor, purpose=wanted.database, remote=asking.caller.remote, renewed=wanted.renewed
     )
+
+
+@router.post(
+    "/{login}/renew",
+    status_code=204,
+    responses=problems(404, 409),
+    dependencies=[may(Permission.SESSION_RENEW)],
+)
+def renew_session(
+    app: AppName,
+    login: Text,
+    platform: PlatformDependency,
+) -> None:
+    """Say that a renewed login is still needed."""
+    platform.sessions.renew(app, login)
 
 
 @router.delete("/{login}", status_code=204, responses=problems(404, 409))

@@ -54,7 +54,9 @@ class Client:
         program: str = "howdah",
         timeout: float = ANSWER_TIMEOUT,
         attempts: int = len(PAUSES),
+        prefix: str = PREFIX,
     ):
+        self._prefix = prefix
         self._door = where if isinstance(where, RemoteDoor) else SocketDoor(where, program)
         self._program = program
         self._timeout = timeout
@@ -149,7 +151,7 @@ class Client:
         for pause in self._pauses:
             time.sleep(pause)
             try:
-                status, answer = self._exchange(method, self._door.prefix + PREFIX + path, content, headers)
+                status, answer = self._exchange(method, self._door.prefix + self._prefix + path, content, headers)
             except ConnectionLostError:
                 lost = True
             except HowdahError as error:

@@ -80,8 +80,12 @@ def variable_of(access: str, purpose: str = "main") -> str:
 
 
 def assignments(logins: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """Variable names and URLs."""
-    return {variable_of(login["access"], login["purpose"]): login["url"] for login in logins}
+    """Variable names and URLs; of two logins that may the same, the second one's variable has its name."""
+    values: dict[str, str] = {}
+    for login in logins:
+        variable = variable_of(login["access"], login["purpose"])
+        values[f"{variable}_{login['name'].upper()}" if variable in values else variable] = login["url"]
+    return values
 
 
 def with_urls(client: Client, answer: dict[str, Any]) -> dict[str, Any]:

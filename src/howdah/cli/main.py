@@ -42,8 +42,16 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Backups": {"backup": "backups.backup", "restore": "restores.restore", "mark": "restores.mark"},
     "Ending an app": {"drop": "drops.drop", "undrop": "drops.undrop", "purge": "drops.purge"},
-    "Clients": {"connect": "connect.connect", "env": "env.env", "guide": "guide.guide"},
-    "Logins": {"logins": "logins.logins", "password": "logins.password"},
+    "Clients": {"connect": "connect.connect", "env": "env.env", "run": "run.run", "guide": "guide.guide"},
+    "Logins": {
+        "logins": "logins.logins",
+        "login": "login.login",
+        "password": "logins.password",
+        "rotate": "rotations.rotate",
+        "handoff": "handoffs.handoff",
+        "handoffs": "handoffs.handoffs",
+        "redeem": "handoffs.redeem",
+    },
     "Other servers": {"instance": "instances.instance"},
     "From elsewhere": {"token": "tokens.token"},
     "howdah's work": {"operations": "operations.operations", "schedule": "schedule.schedule"},
@@ -152,8 +160,9 @@ def _as_howdah_error(error: Exception, args: list[str]) -> HowdahError:
         help_text = None
         if isinstance(error, click.UsageError) and error.ctx is not None:
             help_text = f"`{error.ctx.command_path} --help` shows how it is used."
-            if error.ctx.command.name == "psql" and isinstance(error, click.NoSuchOption):
-                help_text = f"What is meant for psql itself goes after two dashes: -- {error.option_name}"
+            if error.ctx.command.name in ("psql", "run") and isinstance(error, click.NoSuchOption):
+                whom = "psql itself" if error.ctx.command.name == "psql" else "the command"
+                help_text = f"What is meant for {whom} goes after two dashes: -- {error.option_name}"
         message = error.format_message().rstrip(".")
         return HowdahError("invalid_input", message, hint=help_text)
     if isinstance(error, OSError) and error.strerror:

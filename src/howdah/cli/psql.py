@@ -54,14 +54,14 @@ def psql(ctx: click.Context, app: str, readonly: bool, database: str, args: tupl
     here: Here = ctx.obj
     find_psql(here.home)
     with Signals() as signals:
-        session = _open_session(here, app, "readonly" if readonly else "owner", database)
+        session = open_session(here, app, "readonly" if readonly else "owner", database)
         with ExitStack() as afterwards:
-            afterwards.callback(_close_session, here, app, session)
+            afterwards.callback(close_session, here, app, session)
             file = _place(here, session, afterwards)
             afterwards.callback(file.unlink, missing_ok=True)
             program = find_psql(here.home, session.get("server_major", 0))
             write_service_file(file, service_file(session))
-            status = _run(program, args, session_environment(os.environ, file, remote=here.remote), signals)
+            status = run_child(program, args, session_environment(os.environ, file, remote=here.remote), signals)
     ctx.exit(status)
 
 
@@ -146,19 +146,21 @@ def _place(here: Here, session: Mapping[str, Any], afterwards: ExitStack) -> Pat
     return Path(afterwards.enter_context(tempfile.TemporaryDirectory(prefix="howdah-"))) / "service.conf"
 
 
-def _open_session(here: Here, app: str, access: str, database: str) -> dict[str, Any]:
+def open_session(here: Here, app: str, access: str, database: str, *, renewed: bool = False) -> dict[str, Any]:
+    """A short-lived login, with its password."""
     client = here.client()
-    wanted = {"access": access, "database": database}
+    wanted = {"access": access, "database": database, "renewed": renewed}
     for _ in range(3):
         session: dict[str, Any] = client.post(url_path("apps", app, "sessions"), wanted)
         if session.get("password"):
             return session
         # The stored answer to a request sent twice: its password reached nobody.
-        _close_session(here, app, session)
+        close_session(here, app, session)
     raise HowdahError("control_plane_down", "the connection broke again and again before the login arrived")
 
 
-def _close_session(here: Here, app: str, session: Mapping[str, Any]) -> None:
+def close_session(here: Here, app: str, session: Mapping[str, Any]) -> None:
+    """End a short-lived login; one that can't be ended now is swept."""
     # Nobody wants to wait long for a prompt; what stays is swept.
     client = here.client(timeout=10, attempts=2)
     try:
@@ -200,7 +202,8 @@ class Signals:
             self.child.send_signal(number)
 
 
-def _run(program: str, args: Sequence[str], environ: Mapping[str, str], signals: Signals) -> int:
+def run_child(program: str, args: Sequence[str], environ: Mapping[str, str], signals: Signals) -> int:
+    """Run a program to its end; returns its exit status. Raises HowdahError `missing_program`."""
     import subprocess
 
     try:

@@ -41,7 +41,7 @@ class RemoteDoor:
     @property
     def headers(self) -> dict[str, str]:
         """What goes with every request."""
-        return {"Authorization": f"Bearer {self.token}"}
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     def connect(self, timeout: float) -> http.client.HTTPConnection:
         """An open connection, whose answers are waited for `timeout` seconds.

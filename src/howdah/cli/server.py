@@ -57,6 +57,7 @@ def step(text: str) -> None:
 @click.option("--api-tls-cert", type=_file, metavar="FILE", help="The API's certificate.")
 @click.option("--api-tls-key", type=_file, metavar="FILE", help="Its private key.")
 @click.option("--api-behind-proxy", metavar="ADDRESS", help="The reverse proxy that terminates TLS for the API.")
+@click.option("--public-url", metavar="https://…", help="What others call the API by, for links.  [default: none]")
 @output_option("table", "json")
 @click.pass_obj
 def up(here: Here, /, output: str, **options: Any) -> None:

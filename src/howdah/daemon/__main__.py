@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--prepared", type=int)
     up.add_argument("--api-bind")
     up.add_argument("--api-behind-proxy")
+    up.add_argument("--public-url")
     for name in ("--data", "--pg-bin", "--tls-cert", "--tls-key", "--api-tls-cert", "--api-tls-key"):
         up.add_argument(name, type=_path_or_nothing)
     down = commands.add_parser("down", parents=[common], allow_abbrev=False)

@@ -139,6 +139,7 @@ class ControlPlane:
             platform = Platform(self._home, server)
             platform.open(self._step)
             undo.callback(platform.close)
+            platform.handoffs.base, platform.handoffs.local = api.links
             app = create_app(platform)
             doors: list[Door | TcpDoor] = [Door(app, self._home.api_socket)]
             if api.api_bind is not None:

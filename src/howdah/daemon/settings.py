@@ -14,18 +14,23 @@ from howdah.domain.home import Home
 from howdah.instances.options import load_options, not_understood, save_options
 
 _ENDPOINT = re.compile(r"(?P<host>\[[^\]]+\]|[^:]+):(?P<port>[0-9]{1,5})")
+_PUBLIC_URL = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 # Those words of `up` that are meant for the API.
-OPTIONS = ("api_bind", "api_tls_cert", "api_tls_key", "api_behind_proxy")
+OPTIONS = ("api_bind", "api_tls_cert", "api_tls_key", "api_behind_proxy", "public_url")
 
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """Options of the listener. `api_bind` is ADDRESS:PORT, None for none; `api_behind_proxy` an IP address."""
+    """Options of the listener. `api_bind` is ADDRESS:PORT, None for none; `api_behind_proxy` an IP address.
+
+    `public_url` is what people on other machines call it by, whatever path a proxy put before.
+    """
 
     api_bind: str | None = None
     api_tls_cert: str | None = None
     api_tls_key: str | None = None
     api_behind_proxy: str | None = None
+    public_url: str | None = None
 
     @property
     def endpoint(self) -> tuple[str, int] | None:
@@ -38,6 +43,11 @@ class ApiSettings:
         if self.api_bind is None:
             return None
         return f"{'https' if self.api_tls_cert else 'http'}://{self.api_bind}"
+
+    @property
+    def links(self) -> tuple[str | None, bool]:
+        """Where links for people lead, and whether that is this machine alone."""
+        return (self.public_url, False) if self.public_url is not None else (self.url, True)
 
     @classmethod
     def load(cls, home: Home) -> "ApiSettings":
@@ -73,7 +83,7 @@ class ApiSettings:
                 raise HowdahError("invalid_input", f"{path!r} is not an absolute path")
         proxy = _proxy(self.api_behind_proxy) if self.api_behind_proxy is not None else None
         if self.api_bind is None:
-            if proxy or self.api_tls_cert:
+            if proxy or self.api_tls_cert or self.public_url:
                 raise HowdahError(
                     "invalid_input",
                     "there is no API over TCP for these options",
@@ -81,6 +91,15 @@ class ApiSettings:
                 )
             return self
         address, port = _endpoint(self.api_bind)
+        public_url = _public_url(self.public_url) if self.public_url is not None else None
+        if public_url is not None and not (self.api_tls_cert or proxy):
+            raise HowdahError(
+                "plaintext_refused",
+                "a public URL needs TLS",
+                detail="Passwords that links hand over would travel in plain text.",
+                hint="Give --api-tls-cert FILE and --api-tls-key FILE, or name the reverse proxy that terminates TLS "
+                "with --api-behind-proxy ADDRESS.",
+            )
         if not (ipaddress.ip_address(address).is_loopback or self.api_tls_cert or proxy):
             raise HowdahError(
                 "plaintext_refused",
@@ -90,7 +109,7 @@ class ApiSettings:
                 "with --api-behind-proxy ADDRESS.",
             )
         host = f"[{address}]" if ":" in address else address
-        return replace(self, api_bind=f"{host}:{port}", api_behind_proxy=proxy)
+        return replace(self, api_bind=f"{host}:{port}", api_behind_proxy=proxy, public_url=public_url)
 
 
 def _endpoint(text: str) -> tuple[str, int]:
@@ -109,6 +128,17 @@ def _endpoint(text: str) -> tuple[str, int]:
             hint="Give an IP address of this machine and a port: 127.0.0.1:8432, or [::1]:8432.",
         )
     return str(address), port
+
+
+def _public_url(text: str) -> str:
+    match = _PUBLIC_URL.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise HowdahError(
+            "invalid_input",
+            f"{text!r} is not the address of a howdah",
+            hint="It looks like https://db.example.com:8432, or https://example.com/howdah behind a proxy.",
+        )
+    return text.rstrip("/")
 
 
 def _proxy(text: str) -> str:

@@ -34,7 +34,7 @@ class DumpedLogin:
 
     def is_of(self, role: RoleRecord) -> bool:
         """Whether `role` is this one's counterpart."""
-        return not role.short_lived and (role.access, role.twin_of is not None) == (self.access, self.twin)
+        return role.is_standard and (role.access, role.twin_of is not None) == (self.access, self.twin)
 
 
 @dataclass(frozen=True)
@@ -269,6 +269,8 @@ def role_of(database: DatabaseRecord, key: str) -> tuple[str | None, bool]:
 def _key(role: RoleRecord) -> str:
     if role.access is None:
         return str(role.kind)
+    if role.label is not None:
+        return f"added login {role.label}"
     return f"{role.access} login{' 2' if role.twin_of is not None else ''}"
 
 

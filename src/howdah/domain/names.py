@@ -10,6 +10,9 @@ from howdah.domain.errors import HowdahError
 from howdah.domain.specs import Purpose
 
 MAX_APP_NAME_BYTES = 40
+# PostgreSQL cuts longer ones off (NAMEDATALEN).
+_MAX_NAME_BYTES = 63
+MAX_LABEL_BYTES = 32
 _APP_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _RESERVED_PREFIXES = ("howdah", "pg_")
 # They'd give databases or roles that PostgreSQL or howdah already has a meaning for.
@@ -46,6 +49,20 @@ def check_app_name(name: str) -> str:
     return name
 
 
+LABEL_PATTERN = "^(?!.*_2$)[a-z][a-z0-9]*(_[a-z0-9]+)*$"
+LABEL_RULE = (
+    "An added login's name has 1 to 32 lower-case letters, digits and single underscores, begins with a letter, and "
+    "doesn't end in _2."
+)
+
+
+def check_label(label: str) -> str:
+    """Return `label` if it may name an added login within its app; raises HowdahError `invalid_name`."""
+    if not _APP_NAME.fullmatch(label) or len(label) > MAX_LABEL_BYTES or label.endswith("_2"):
+        raise HowdahError("invalid_name", f"invalid login name: {_shown(label)}", hint=LABEL_RULE)
+    return label
+
+
 def _fits(name: str) -> bool:
     return _APP_NAME.fullmatch(name) is not None and len(name) <= MAX_APP_NAME_BYTES
 
@@ -64,6 +81,7 @@ def _shown(name: str) -> str:
 class DatabaseNames:
     """The names that a new database of an app and its roles get. The gate is called as the database."""
 
+    stem: str
     database: str
     owner: str
     readwrite: str
@@ -74,6 +92,21 @@ class DatabaseNames:
     @property
     def gate(self) -> str:
         return self.database
+
+    def added_logins(self, label: str) -> tuple[str, str]:
+        """The names of a login that is added as `label`, and of its twin.
+
+        Raises HowdahError `invalid_name`, and `login_refused` where they are too long for PostgreSQL.
+        """
+        check_label(label)
+        first = f"{self.stem}__{label}"
+        if len(twin := f"{first}_2") > _MAX_NAME_BYTES:
+            raise HowdahError(
+                "login_refused",
+                f'login "{label}" would get a name that is too long: {first}',
+                hint=f"Of this app, it may have {_MAX_NAME_BYTES - len(self.stem) - 4} characters at most.",
+            )
+        return first, twin
 
 
 def names_for(app: str, purpose: Purpose = Purpose.MAIN) -> DatabaseNames:
@@ -89,6 +122,7 @@ def prepared_names(key: str) -> DatabaseNames:
 
 def _names(stem: str) -> DatabaseNames:
     return DatabaseNames(
+        stem=stem,
         database=f"{stem}_db",
         owner=f"{stem}_owner",
         readwrite=f"{stem}_rw",

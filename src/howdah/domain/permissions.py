@@ -101,7 +101,21 @@ class Permission(StrEnum):
     TABLE_LIST = "table.list"
     LOGIN_LIST = "login.list"
     LOGIN_PASSWORD = "login.password"  # noqa: S105
+    LOGIN_ADD = "login.add"
+    LOGIN_REVOKE = "login.revoke"
+    LOGIN_ENABLE = "login.enable"
+    LOGIN_ROTATE = "login.rotate"
+    LOGIN_ROTATE_ALL = "login.rotate_all"
+    LOGIN_RETIRE = "login.retire"
+    LOGIN_REOPEN = "login.reopen"
+    LOGIN_SCHEDULE = "login.schedule"
+    ROTATION_LIST = "rotation.list"
+    HANDOFF_CREATE = "handoff.create"
+    HANDOFF_LIST = "handoff.list"
+    HANDOFF_REVOKE = "handoff.revoke"
+    HANDOFF_OPEN = "handoff.open"
     SESSION_OPEN = "session.open"
+    SESSION_RENEW = "session.renew"
     SESSION_END = "session.end"
     OPERATION_LIST = "operation.list"
     OPERATION_SHOW = "operation.show"
@@ -174,7 +188,22 @@ _TABLE: dict[Permission, _Row] = {
     Permission.TABLE_LIST: _Row(read=True, app=Reach.OWN),
     Permission.LOGIN_LIST: _Row(read=True, app=Reach.NARROWED),
     Permission.LOGIN_PASSWORD: _Row(read=False, app=Reach.OWN),
+    Permission.LOGIN_ADD: _Row(read=False, app=Reach.OWN),
+    Permission.LOGIN_REVOKE: _Row(read=False, app=Reach.OWN),
+    Permission.LOGIN_ENABLE: _Row(read=False, app=Reach.OWN),
+    Permission.LOGIN_ROTATE: _Row(read=False, app=Reach.OWN),
+    Permission.LOGIN_ROTATE_ALL: _Row(read=False, app=Reach.NO),
+    Permission.LOGIN_RETIRE: _Row(read=False, app=Reach.OWN),
+    Permission.LOGIN_REOPEN: _Row(read=False, app=Reach.OWN),
+    Permission.LOGIN_SCHEDULE: _Row(read=False, app=Reach.OWN),
+    Permission.ROTATION_LIST: _Row(read=True, app=Reach.NARROWED),
+    Permission.HANDOFF_CREATE: _Row(read=False, app=Reach.OWN),
+    Permission.HANDOFF_LIST: _Row(read=True, app=Reach.NARROWED),
+    Permission.HANDOFF_REVOKE: _Row(read=False, app=Reach.NARROWED),
+    # Whoever has a link; the link itself is what lets them.
+    Permission.HANDOFF_OPEN: _Row(read=True, app=Reach.YES, anybody=True),
     Permission.SESSION_OPEN: _Row(read=False, app=Reach.OWN),
+    Permission.SESSION_RENEW: _Row(read=False, app=Reach.OWN),
     Permission.SESSION_END: _Row(read=False, app=Reach.OWN),
     Permission.OPERATION_LIST: _Row(read=True, app=Reach.NARROWED),
     Permission.OPERATION_SHOW: _Row(read=True, app=Reach.NARROWED),

@@ -31,7 +31,12 @@ class RoleKind(StrEnum):
 
 @dataclass(frozen=True)
 class RoleRecord:
-    """A role of an app. `oid` is None until it was made; `twin_of` names the login whose twin it is."""
+    """A role of an app. `oid` is None until it was made; `twin_of` names the login whose twin it is.
+
+    An added login has a `label`, its name within the app. A `retiring` one is still open though its twin has taken
+    its place; one that is `revoked` has no password any more. A short-lived one that is `renewed` lives for as long
+    as somebody says that it is needed, used or not.
+    """
 
     name: str
     kind: RoleKind
@@ -43,6 +48,17 @@ class RoleRecord:
     short_lived: bool = False
     twin_of: str | None = None
     password_changed_at: datetime | None = None
+    label: str | None = None
+    reason: str | None = None
+    added_by: str | None = None
+    revoked: bool = False
+    retiring: bool = False
+    renewed: bool = False
+
+    @property
+    def is_standard(self) -> bool:
+        """Whether it is one of the logins that an app is made with."""
+        return self.kind is RoleKind.LOGIN and not self.short_lived and self.label is None
 
 
 @dataclass(frozen=True)
@@ -81,9 +97,15 @@ class DatabaseRecord:
         return tuple(role for role in self.roles if role.kind is RoleKind.LOGIN)
 
     def handed_out(self, access: Access) -> RoleRecord | None:
-        """The login of that access whose URL the app uses: an enabled one, no twin before its first."""
-        enabled = [r for r in self.logins if r.access is access and r.enabled and not r.short_lived]
-        return min(enabled, key=lambda role: role.twin_of is not None, default=None)
+        """The login of that access whose URL the app uses: an open one that isn't about to go."""
+        enabled = [r for r in self.logins if r.access is access and r.enabled and r.is_standard]
+        return min(enabled, key=lambda role: (role.retiring, role.twin_of is not None), default=None)
+
+    def pair_of(self, login: RoleRecord) -> tuple[RoleRecord, RoleRecord | None]:
+        """A login and its twin, whichever of them `login` is; an added one may have none yet."""
+        first = login.twin_of or login.name
+        base = next(role for role in self.logins if role.name == first)
+        return base, next((role for role in self.logins if role.twin_of == first), None)
 
     def spec(
         self,
@@ -136,9 +158,12 @@ class DatabaseRecord:
         def role(old: RoleRecord) -> RoleRecord:
             if old.kind is not RoleKind.LOGIN:
                 return replace(old, name=groups[old.kind])
-            if old.short_lived or old.access not in pairs:
+            if old.label is not None:
+                first, twin = names.added_logins(old.label)
+            elif old.short_lived or old.access not in pairs:
                 return old
-            first, twin = pairs[old.access]
+            else:
+                first, twin = pairs[old.access]
             return replace(old, name=first) if old.twin_of is None else replace(old, name=twin, twin_of=first)
 
         return replace(self, name=names.database, roles=tuple(map(role, self.roles)))

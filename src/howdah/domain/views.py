@@ -46,6 +46,30 @@ class IssuedPassword:
 
 
 @dataclass(frozen=True)
+class AddedLogin:
+    """A login that was added, or opened again, with its URL."""
+
+    app: str
+    database: str
+    logins: list[IssuedLogin]
+    expires_at: datetime | None
+    reason: str | None
+    operation: str
+
+
+@dataclass(frozen=True)
+class RevokedLogin:
+    """`gone` says that the role was dropped; else `notices` say why not."""
+
+    app: str
+    login: str
+    sessions_ended: int
+    gone: bool
+    notices: list[str]
+    operation: str
+
+
+@dataclass(frozen=True)
 class PlannedStatement:
     """A statement as people may see it: its secret is masked."""
 
@@ -181,6 +205,9 @@ class ExtensionView:
 class LoginView:
     """A role that can log in. `password`: set, missing or unknown (where howdah can't read pg_authid).
 
+    `state`: open, retiring (its twin took its place, and it goes when nobody uses it), or revoked, which is listed
+    for as long as its role is there. An added login has a `label`, its name within the app.
+
     Of an instance that doesn't answer there are the app's logins on record, and `open_sessions` is None.
     """
 
@@ -197,6 +224,10 @@ class LoginView:
     password: str
     password_changed_at: datetime | None
     open_sessions: int | None
+    state: str = "open"
+    label: str | None = None
+    reason: str | None = None
+    added_by: str | None = None
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def describe(instance: Instance, connection: Connection, record: AppRecord) -> D
     for database in record.databases:
         check_made(record, database)
         with instance.connector.connect(database.name) as inside:
-            contents = read_contents(inside, [role.name for role in database.logins if not role.short_lived])
+            contents = read_contents(inside, [role.name for role in database.logins if role.is_standard])
         databases.append(_described(database, contents, locale_of(connection, database.name)))
     version = str(catalog.server(connection)["version"])
     return Dump(record.name, datetime.now(UTC), version, instance.server.version_num, tuple(databases))
@@ -128,7 +128,7 @@ def _described(database: DatabaseRecord, contents: Contents, locale: Locale) -> 
                 role.valid_until,
             )
             for role in database.logins
-            if not role.short_lived
+            if role.is_standard
         ),
         settings=tuple(
             setting
@@ -141,7 +141,7 @@ def _described(database: DatabaseRecord, contents: Contents, locale: Locale) -> 
 
 
 def _setting(database: DatabaseRecord, login: str | None, name: str, value: str) -> DumpedSetting:
-    role = next((role for role in database.logins if role.name == login), None)
+    role = next((role for role in database.logins if role.name == login and role.is_standard), None)
     if role is None:
         return DumpedSetting(name, value)
     return DumpedSetting(name, value, role.access, role.twin_of is not None)

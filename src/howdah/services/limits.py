@@ -156,7 +156,7 @@ def _with_connections(database: DatabaseRecord, access: str | None, connections:
         return database
     roles = tuple(
         replace(role, connection_limit=connections)
-        if role.access is not None and not role.short_lived and limits_of(role.access) == (access or "owner")
+        if role.access is not None and role.is_standard and limits_of(role.access) == (access or "owner")
         else role
         for role in database.roles
     )

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -179,7 +181,8 @@ def _seen(
     instance: Instance, connection: Connection, known: Mapping[str, _Known], *, everyone: bool
 ) -> Iterator[LoginView]:
     passwords = catalog.passwords(connection) if instance.server.has(PASSWORDS_SEEN) else {}
-    for row in catalog.logins(connection):
+    rows = catalog.logins(connection)
+    for row in rows:
         record, database, role = known.get(row["login"], (None, None, None))
         if role is None and not everyone:
             continue
@@ -199,7 +202,20 @@ def _seen(
             password="unknown" if has is None else "set" if has else "missing",
             password_changed_at=role.password_changed_at if role else None,
             open_sessions=row["open_sessions"],
+            **_about(role),
         )
+    seen = {row["login"] for row in rows}
+    for name, (record, database, role) in known.items():
+        if role.revoked and name not in seen:
+            yield replace(_unseen(record, database, role), attributes=[], open_sessions=0)
+
+
+def _about(role: RoleRecord | None) -> dict[str, Any]:
+    """What is on record of a login and nowhere else."""
+    if role is None:
+        return {}
+    state = "revoked" if role.revoked else "retiring" if role.retiring else "open"
+    return {"state": state, "label": role.label, "reason": role.reason, "added_by": role.added_by}
 
 
 def _unseen(record: AppRecord, database: DatabaseRecord, role: RoleRecord) -> LoginView:
@@ -218,4 +234,5 @@ def _unseen(record: AppRecord, database: DatabaseRecord, role: RoleRecord) -> Lo
         password="unknown",  # noqa: S106
         password_changed_at=role.password_changed_at,
         open_sessions=None,
+        **_about(role),
     )

@@ -180,12 +180,23 @@ class Loop:
         return diff_outside(spec, observed, self.server)
 
     def converge_login(
-        self, connection: Connection, app: str, database: DatabaseRecord, spec: DatabaseSpec, login: str
+        self,
+        connection: Connection,
+        app: str,
+        database: DatabaseRecord,
+        spec: DatabaseSpec,
+        login: str,
+        *,
+        outside: bool = False,
     ) -> list[Statement]:
-        """Apply just what concerns one login, wanted or retired. Raises HowdahError `statement_failed`."""
+        """Apply just what concerns one login, wanted or retired. Raises HowdahError `statement_failed`.
+
+        With `outside` there is no look into the database: a login that is there has what it needs in it.
+        """
+        observe = self.observe_outside if outside else self.observe
         outcome = Convergence()
         tried: dict[str, str] = {}
-        plan = diff_login(spec, login, self.observe(connection, app, database, spec), self.server)
+        plan = diff_login(spec, login, observe(connection, app, database, spec), self.server)
         self._apply(connection, app, plan, outcome.done, tried)
         outcome.limits = [Limit(s.description, tried[s.sql], s.essential) for s in plan if s not in outcome.done]
         outcome.check()

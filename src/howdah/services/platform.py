@@ -17,6 +17,7 @@ from howdah.postgres.connections import Connector, end_orphans
 from howdah.postgres.observe import observe_shared
 from howdah.postgres.probe import system_identifier
 from howdah.services.activity import Activity
+from howdah.services.added_logins import AddedLogins
 from howdah.services.apps import Apps
 from howdah.services.archiving import LOOK_EVERY_S, SHIP_EVERY_S, Archiving
 from howdah.services.backup_plans import BackupPlans
@@ -31,6 +32,7 @@ from howdah.services.dumps import Dumps
 from howdah.services.enforcing import ENFORCE_EVERY_S, Enforcing
 from howdah.services.executables import Executables
 from howdah.services.extensions import Extensions
+from howdah.services.handoffs import Handoffs
 from howdah.services.imports import Imports
 from howdah.services.instances import Instances
 from howdah.services.kept_dumps import KeptDumps
@@ -46,6 +48,8 @@ from howdah.services.renames import Renames
 from howdah.services.repairs import Repairs
 from howdah.services.replacing import Replacing
 from howdah.services.restores import Restores
+from howdah.services.rotation_watch import WATCH_EVERY_S, RotationWatch
+from howdah.services.rotations import Rotations
 from howdah.services.schedule import Job, Schedule
 from howdah.services.sessions import Sessions
 from howdah.services.sizes import Sizes
@@ -72,6 +76,10 @@ class Platform:
     imports: Imports
     renames: Renames
     logins: Logins
+    added_logins: AddedLogins
+    rotations: Rotations
+    rotation_watch: RotationWatch
+    handoffs: Handoffs
     sessions: Sessions
     tables: Tables
     tokens: Tokens
@@ -144,8 +152,14 @@ class Platform:
         self.enforcing = Enforcing(core)
         self.storage = Storage(core, self.operations, self._sizes)
         self.sessions = Sessions(core, self.operations)
+        self.added_logins = AddedLogins(core, self.operations, self.logins)
+        self.rotations = Rotations(core, self.operations, self.logins)
+        self.rotation_watch = RotationWatch(core, self.operations, self.rotations, self._embedded)
         self.tables = Tables(core)
         self.tokens = Tokens(core)
+        self.handoffs = Handoffs(
+            core, self.operations, self.logins, self.rotations, self.added_logins, self.tokens.refusals
+        )
         self.activity = Activity(core)
         self._open_backups(core)
         self.schedule = Schedule(lambda: connector.connect(STORE_DATABASE), self._jobs())
@@ -197,6 +211,10 @@ class Platform:
         """All that is due now and then; a job has its name on record."""
         return [
             Job("session.sweep", "drop short-lived logins that were left behind", 10, self.sessions.sweep),
+            Job("login.expire", "end logins whose time is up", 5, self.added_logins.expire),
+            Job("rotation.watch", "look whether old logins are still used", WATCH_EVERY_S, self.rotation_watch.watch),
+            Job("rotation.attempts", "look who tries retired logins", 10, self.rotation_watch.attempts),
+            Job("rotation.notice", "say which logins are due for rotation", 3600, self.rotation_watch.give_notice),
             Job("app.resume", "finish apps that are half-made", 10, self._making.resume),
             Job("app.load", "delete what a load left that was cut short", 10, self.loads.sweep),
             Job("app.rename", "finish renames that were cut short", 10, self.renames.resume),

@@ -278,7 +278,8 @@ def _heir(role: RoleRecord, database: DatabaseRecord) -> str:
     return next(
         each.name
         for each in database.roles
-        if not each.short_lived
+        if each.label is None
+        and not each.short_lived
         and (each.kind, each.access, each.twin_of is None) == (role.kind, role.access, role.twin_of is None)
     )
 

@@ -34,7 +34,7 @@ class Sessions:
     def __init__(self, core: Core, operations: Operations):
         self._core = core
         self._operations = operations
-        self._without_session_since: dict[str, float] = {}
+        self._unused_since: dict[str, float] = {}
 
     def open(
         self,
@@ -44,10 +44,12 @@ class Sessions:
         *,
         purpose: Purpose = Purpose.MAIN,
         remote: bool = False,
+        renewed: bool = False,
     ) -> ShortLivedSession:
         """Make a login that lives until `end`, at most 12 hours, in the app's database for that purpose.
 
-        Raises HowdahError `app_not_found`, `database_not_found`, `busy`, `server_down`.
+        It goes after a minute without a session; a `renewed` one instead after a minute without `renew`, which also
+        puts its end off. Raises HowdahError `app_not_found`, `database_not_found`, `busy`, `server_down`.
 
         A `remote` caller gets the host that URLs name, and keeps the service file on their own machine.
         """
@@ -61,6 +63,7 @@ class Sessions:
             connection_limit=_CONNECTION_LIMIT,
             valid_until=expires_at,
             short_lived=True,
+            renewed=renewed,
         )
         record = self._core.live_app(app)
         database = record.for_purpose(purpose)
@@ -94,14 +97,31 @@ class Sessions:
             server_major=instance.server.major,
         )
 
+    def renew(self, app: str, login: str) -> None:
+        """Say that a renewed login is still needed; raises HowdahError `session_not_found`."""
+        record, database, role = self._find(app, login)
+        self._unused_since[login] = time.monotonic()
+        now = datetime.now(UTC)
+        if role.valid_until is None or role.valid_until - now > LIFETIME / 2:
+            return
+        instance = self._core.of(record)
+        with instance.session() as connection, app_lock(connection, app):
+            with self._core.store.connect() as stored:
+                app_store.set_valid_until(stored, app, login, now + LIFETIME)
+            database = self._core.app(app).called(database.name)
+            instance.loop.converge_login(connection, app, database, database.spec(), login, outside=True)
+
+    def _find(self, app: str, login: str) -> tuple[AppRecord, DatabaseRecord, RoleRecord]:
+        record = self._core.app(app)
+        for database in record.databases:
+            for role in database.logins:
+                if role.name == login and role.short_lived:
+                    return record, database, role
+        raise HowdahError("session_not_found", f'app "{app}" has no short-lived login "{login}"')
+
     def end(self, app: str, login: str, actor: str) -> None:
         """End a short-lived login and its sessions; raises HowdahError `session_not_found`."""
-        record = self._core.app(app)
-        database = next(
-            (d for d in record.databases for role in d.logins if role.name == login and role.short_lived), None
-        )
-        if database is None:
-            raise HowdahError("session_not_found", f'app "{app}" has no short-lived login "{login}"')
+        record, database, _ = self._find(app, login)
         with self._operations.run("session.end", app, actor) as operation:
             operation.audited = {"login": login}
             self._drop(record, database, login)
@@ -135,11 +155,13 @@ class Sessions:
             used = catalog.open_sessions(connection, [role.name for _, _, role in alive])
         now, moment = time.monotonic(), datetime.now(UTC)
         for record, database, role in alive:
-            if used.get(role.name):
-                self._without_session_since.pop(role.name, None)
-            since = self._without_session_since.setdefault(role.name, now) if not used.get(role.name) else now
+            # Who renews a login may have renewed it while howdah was away.
+            in_use = at_start if role.renewed else bool(used.get(role.name))
+            if in_use:
+                self._unused_since.pop(role.name, None)
+            since = now if in_use else self._unused_since.setdefault(role.name, now)
             expired = role.valid_until is not None and role.valid_until <= moment
-            if expired or (not used.get(role.name) and (at_start or now - since >= IDLE_S)):
+            if expired or (not in_use and (at_start or now - since >= IDLE_S)):
                 self._sweep_one(record, database, role.name)
 
     def _sweep_one(self, record: AppRecord, database: DatabaseRecord, login: str) -> None:
@@ -158,7 +180,7 @@ class Sessions:
                 spec = database.spec(retired=(login,))
                 instance.loop.converge_login(connection, record.name, database, spec, login)
                 gone = not _exists(connection, login)
-        self._without_session_since.pop(login, None)
+        self._unused_since.pop(login, None)
         (self._core.home.session_files / f"{login}.conf").unlink(missing_ok=True)
         if gone:
             with self._core.store.connect() as stored:

@@ -27,7 +27,7 @@ class Tokens:
 
     def __init__(self, core: Core):
         self._core = core
-        self._refusals = Refusals(core.store)
+        self._refusals = self.refusals = Refusals(core.store)
         self._accepted: OrderedDict[bytes, None] = OrderedDict()
         self._guard = threading.Lock()
 

@@ -199,11 +199,29 @@ def _add_roles(connection: Connection, app: str, database: str, roles: Sequence[
             "valid_until": role.valid_until,
             "short_lived": role.short_lived,
             "twin_of": role.twin_of,
+            "label": role.label,
+            "reason": role.reason,
+            "added_by": role.added_by,
+            "renewed": role.renewed,
         }
         for role in roles
     ]
     with connection.cursor() as cursor:
         cursor.executemany(_SQL["add_role"], parameters)
+
+
+def set_revoked(connection: Connection, app: str, logins: Sequence[str]) -> None:
+    """Record that these logins are not wanted any more."""
+    connection.execute(_SQL["set_revoked"], {"app": app, "logins": list(logins)})
+
+
+def set_enabled(connection: Connection, app: str, login: str, valid_until: datetime | None) -> None:
+    """Record that a login is wanted open, until `valid_until`, whatever it was before."""
+    connection.execute(_SQL["set_enabled"], {"app": app, "login": login, "valid_until": valid_until})
+
+
+def set_valid_until(connection: Connection, app: str, login: str, valid_until: datetime) -> None:
+    connection.execute(_SQL["set_valid_until"], {"app": app, "login": login, "valid_until": valid_until})
 
 
 def remove_role(connection: Connection, app: str, name: str) -> None:
@@ -388,6 +406,12 @@ def _role(entry: dict[str, Any]) -> RoleRecord:
         short_lived=entry["short_lived"],
         twin_of=entry["twin_of"],
         password_changed_at=_time(entry["password_changed_at"]),
+        label=entry["label"],
+        reason=entry["reason"],
+        added_by=entry["added_by"],
+        revoked=entry["revoked"],
+        retiring=entry["retiring"],
+        renewed=entry["renewed"],
     )
 
 

@@ -205,8 +205,7 @@ def diff_retired(spec: DatabaseSpec, observed: ObservedDatabase) -> Iterator[Sta
             continue
         blocked = observed.dependents.get(name, frozenset()) - {spec.name}
         if state.can_login or not blocked:
-            close = f"ALTER ROLE {ident(name)} NOLOGIN PASSWORD NULL"
-            yield Statement(f"close login {name}", close, about=name)
+            yield close_login(name)
             yield end_sessions(name)
         if blocked:
             continue
@@ -218,6 +217,11 @@ def diff_retired(spec: DatabaseSpec, observed: ObservedDatabase) -> Iterator[Sta
             ):
                 yield Statement(description, sql, database=spec.name, about=name)
         yield Statement(f"drop login {name}", f"DROP ROLE {ident(name)}", about=name)
+
+
+def close_login(name: str) -> Statement:
+    """Let nobody in as this login, and forget its password."""
+    return Statement(f"close login {name}", f"ALTER ROLE {ident(name)} NOLOGIN PASSWORD NULL", about=name)
 
 
 # All are told at once, and again until none is left: `pg_terminate_backend` with a timeout (14+) would wait

@@ -11,7 +11,10 @@ SELECT a.name, i.name AS instance, a.created_at, a.dropped_at, a.purge_after, a.
                                         'name', r.name, 'kind', r.kind, 'oid', r.oid::bigint, 'access', r.access,
                                         'enabled', r.enabled, 'connection_limit', r.connection_limit,
                                         'valid_until', r.valid_until, 'short_lived', r.short_lived,
-                                        'twin_of', r.twin_of, 'password_changed_at', r.password_changed_at)
+                                        'twin_of', r.twin_of, 'password_changed_at', r.password_changed_at,
+                                        'label', r.label, 'reason', r.reason, 'added_by', r.added_by,
+                                        'revoked', r.revoked_at IS NOT NULL, 'retiring', r.retiring,
+                                        'renewed', r.renewed)
                                      ORDER BY r.id)
                                FROM howdah.roles r WHERE r.database_id = d.id))
                ORDER BY d.id)
@@ -72,12 +75,29 @@ SELECT a.name, coalesce(r.name, d.name)
 
 -- name: add_role
 INSERT INTO howdah.roles (database_id, instance_id, name, kind, access, enabled, connection_limit, valid_until,
-                          short_lived, twin_of)
+                          short_lived, twin_of, label, reason, added_by, renewed)
 SELECT d.id, d.instance_id, %(name)s, %(kind)s, %(access)s, %(enabled)s, %(connection_limit)s, %(valid_until)s,
-       %(short_lived)s, %(twin_of)s
+       %(short_lived)s, %(twin_of)s, %(label)s, %(reason)s, %(added_by)s, %(renewed)s
   FROM howdah.databases d
   JOIN howdah.apps a ON a.id = d.app_id
  WHERE a.name = %(app)s AND d.name = %(database)s
+
+-- name: set_revoked
+UPDATE howdah.roles r
+   SET enabled = false, retiring = false, revoked_at = coalesce(r.revoked_at, now()), rotate_every = NULL, rotate_at = NULL
+  FROM howdah.databases d, howdah.apps a
+ WHERE d.id = r.database_id AND a.id = d.app_id AND a.name = %(app)s AND r.name = ANY (%(logins)s)
+
+-- name: set_enabled
+UPDATE howdah.roles r
+   SET enabled = true, retiring = false, revoked_at = NULL, closed = false, valid_until = %(valid_until)s
+  FROM howdah.databases d, howdah.apps a
+ WHERE d.id = r.database_id AND a.id = d.app_id AND a.name = %(app)s AND r.name = %(login)s
+
+-- name: set_valid_until
+UPDATE howdah.roles r SET valid_until = %(valid_until)s
+  FROM howdah.databases d, howdah.apps a
+ WHERE d.id = r.database_id AND a.id = d.app_id AND a.name = %(app)s AND r.name = %(login)s
 
 -- name: remove_role
 DELETE FROM howdah.roles r USING howdah.databases d, howdah.apps a
