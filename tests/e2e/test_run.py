@@ -58,7 +58,7 @@ def test_the_secret_is_no_argument(howdah: Howdah) -> None:
         assert password not in listed
     finally:
         child.send_signal(signal.SIGTERM)
-        child.wait(30)
+        child.communicate(timeout=30)
     assert _logins(howdah, "argued") == []
 
 

@@ -60,7 +60,7 @@ def test_psql_gets_its_login_in_a_file_that_goes(door: Door, psql: Path) -> None
         ("POST", "/api/v1/apps/myapp/sessions"),
         ("DELETE", "/api/v1/apps/myapp/sessions/howdah_x_1"),
     ]
-    assert door.requests[0].body == {"access": "readonly", "database": "main"}
+    assert door.requests[0].body == {"access": "readonly", "database": "main", "renewed": False}
 
 
 def test_psql_ends_well_when_told_to_end(door: Door, psql: Path) -> None:

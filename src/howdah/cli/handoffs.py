@@ -92,7 +92,7 @@ def handoff(
 @output_option("table", "json")
 @click.pass_obj
 def handoffs(here: Here, app: str | None, revoke: int | None, output: str) -> None:
-    """List hand-off links, of APP or of all, and what became of them."""
+    """List hand-off links and what became of them."""
     client = here.client()
     if revoke is not None:
         client.delete(url_path("handoffs", str(revoke)))

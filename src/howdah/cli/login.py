@@ -27,7 +27,7 @@ _expires = click.option("--expires", metavar="8h|30d", help="When it ends, with 
 
 @click.group(epilog=_EXAMPLES)
 def login() -> None:
-    """Add logins for people and jobs, let them expire, revoke them."""
+    """Logins for people and jobs, that expire or are revoked."""
 
 
 @login.command(epilog=_EXAMPLES)
@@ -103,9 +103,9 @@ def enable(here: Here, app: str, name: str, expires: str | None, env: Path | Non
 @output_option("table", "json")
 @click.pass_obj
 def revoke(here: Here, app: str, name: str, confirm: str | None, output: str) -> None:
-    """End LOGIN of APP: its password, its sessions, and where it was added, the login.
+    """End LOGIN of APP and its sessions.
 
-    What it owns goes to the app. A login that APP itself uses is only closed; to close its owner login, the app's
+    One that was added is dropped. What it owns goes to the app. A login that APP itself uses is only closed; to close its owner login, the app's
     name is asked for.
     """
     client = here.client()

@@ -35,7 +35,7 @@ Examples:
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND [ARGS]...")
 @click.pass_context
 def run(ctx: click.Context, app: str, readonly: bool, database: str, variable: str, command: tuple[str, ...]) -> None:
-    """Run COMMAND with a login of its own to APP, which goes with it.
+    """Run COMMAND with a login of its own to APP.
 
     The login's URL is in the environment of COMMAND alone, as DATABASE_URL and as libpq's variables. When COMMAND
     ends, so does the login; if this program is killed, a minute later.

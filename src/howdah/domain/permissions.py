@@ -201,7 +201,7 @@ _TABLE: dict[Permission, _Row] = {
     Permission.HANDOFF_LIST: _Row(read=True, app=Reach.NARROWED),
     Permission.HANDOFF_REVOKE: _Row(read=False, app=Reach.NARROWED),
     # Whoever has a link; the link itself is what lets them.
-    Permission.HANDOFF_OPEN: _Row(read=True, app=Reach.YES, anybody=True),
+    Permission.HANDOFF_OPEN: _Row(read=False, app=Reach.YES, anybody=True),
     Permission.SESSION_OPEN: _Row(read=False, app=Reach.OWN),
     Permission.SESSION_RENEW: _Row(read=False, app=Reach.OWN),
     Permission.SESSION_END: _Row(read=False, app=Reach.OWN),
