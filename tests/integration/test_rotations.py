@@ -1,7 +1,6 @@
 """New passwords without an outage: a login's twin takes its place."""
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 
 import psycopg
@@ -9,6 +8,7 @@ import pytest
 
 from howdah.domain.errors import HowdahError
 from howdah.domain.specs import Access
+from howdah.services import taking_over
 from howdah.services.platform import Platform
 
 
@@ -20,14 +20,14 @@ def url(platform: Platform) -> str:
 
 
 @pytest.fixture
-def settled(platform: Platform, url: str) -> Iterator[str]:
+def settled(platform: Platform, url: str) -> str:
     """A URL that works of the owner login in use; nothing is watched."""
     for each in platform.rotations.status("rota"):
         if each.state == "watched":
             platform.rotations.finish("rota", each.old, "test")
     record = platform._core.app("rota")
     name = record.login(None)[1].name
-    yield _url(platform.logins.new_password("rota", name, True, "test").logins, name)
+    return _url(platform.logins.new_password("rota", name, True, "test").logins, name)
 
 
 def _url(logins: object, name: str) -> str:
@@ -164,7 +164,7 @@ def test_all_logins_of_all_apps(platform: Platform, settled: str) -> None:
     other = platform.apps.create("rotb", "test")
     platform.apps.delivered(other)
     platform.added_logins.add("rotb", "ana", Access.READONLY, "boss", reason="the audit")
-    done = platform.rotations.rotate_all("test", now=True)
+    done = platform.rotating_all.rotate("test", now=True)
     assert done.failed == 0
     mine = next(each for each in done.apps if each.app == "rotb")
     assert sorted(login.name for login in mine.logins) == ["rotb__ana_2", "rotb_readonly_2", "rotb_user_2"]
@@ -200,8 +200,20 @@ def test_a_schedule_is_due_and_begins_anew_with_a_rotation(platform: Platform, s
     assert view.every_s == 90 * 86_400
     assert view.next_at is not None
     assert view.next_at > view.started_at
+    assert not view.overdue
     platform.rotations.every("rota", None, None, "test")
     assert _status(platform, name).every_s is None
+
+
+def test_a_schedule_of_a_login_that_was_never_rotated_is_told(platform: Platform) -> None:
+    platform.apps.delivered(platform.apps.create("rotc", "test"))
+    platform.rotations.every("rotc", "rotc_readonly", 86_400, "test")
+    with platform.store.connect() as stored:
+        stored.execute("UPDATE howdah.roles SET rotate_at = now() - interval '1 hour' WHERE rotate_at IS NOT NULL")
+    view = next(each for each in platform.rotations.status("rotc") if each.new == "rotc_readonly")
+    assert (view.state, view.overdue) == ("never", True)
+    platform.rotation_watch.give_notice()
+    platform.rotations.every("rotc", "rotc_readonly", None, "test")
 
 
 def test_a_failure_leaves_what_was(platform: Platform, settled: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,9 +226,8 @@ def test_a_failure_leaves_what_was(platform: Platform, settled: str, monkeypatch
             raise HowdahError("server_down", "gone")
         real(*args, **named)
 
-    loop = type(platform._core.instance("home").loop)
-    real = loop.converge_login
-    monkeypatch.setattr(loop, "converge_login", fails)
+    real = taking_over._run
+    monkeypatch.setattr(taking_over, "_run", fails)
     with pytest.raises(HowdahError, match="gone"):
         platform.rotations.rotate("rota", None, "test")
     monkeypatch.undo()

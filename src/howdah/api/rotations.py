@@ -64,7 +64,7 @@ def rotate_all(
     asking: Annotated[Asking, may(Permission.LOGIN_ROTATE_ALL)],
 ) -> RotatedAll:
     """Rotate every login of every app, for an incident. The URLs are shown this once."""
-    return platform.rotations.rotate_all(asking.actor, grace_s=wanted.grace_s, now=wanted.now)
+    return platform.rotating_all.rotate(asking.actor, grace_s=wanted.grace_s, now=wanted.now)
 
 
 @router.get("/rotations", responses=problems(404))

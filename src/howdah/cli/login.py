@@ -105,8 +105,8 @@ def enable(here: Here, app: str, name: str, expires: str | None, env: Path | Non
 def revoke(here: Here, app: str, name: str, confirm: str | None, output: str) -> None:
     """End LOGIN of APP and its sessions.
 
-    One that was added is dropped. What it owns goes to the app. A login that APP itself uses is only closed; to close its owner login, the app's
-    name is asked for.
+    One that was added is dropped; what it owns goes to the app. A login that APP itself uses is only closed; to close
+    its owner login, the app's name is asked for.
     """
     client = here.client()
     mine = next((each for each in client.get("/logins?app=" + url_path(app)[1:]) if each["login"] == name), None)

@@ -97,7 +97,7 @@ def status(here: Here, app: str | None, output: str) -> None:
     if output == "json":
         show_json(answer)
     elif not answer:
-        say("No login was rotated yet.")
+        say("No login was rotated yet, and none has a schedule.")
     else:
         titles = ("APP", "OLD", "SESSIONS", "NEW", "SESSIONS", "STATE", "UNUSED FOR", "STARTED", "NEXT DUE")
         show_table([Column(title) for title in titles], [_row(each) for each in answer])
@@ -147,8 +147,8 @@ def undo(here: Here, app: str, login: str | None, output: str) -> None:
 def every(here: Here, app: str, span: str, login: str | None) -> None:
     """Say how often a login of APP is due for rotation.
 
-    Somebody has to take the new URL, so howdah doesn't rotate by itself: it says what is due, from a week before, in
-    `rotate status`, in `status` and in its log.
+    Somebody has to take the new URL, so howdah doesn't rotate by itself: it says what is due, in `rotate status`, and
+    from a week before in its log.
     """
     every_s = None if span == "never" else parse_span(span)
     here.client().post(url_path("apps", app, "rotations", "schedule"), {"login": login, "every_s": every_s})
@@ -218,6 +218,12 @@ def _then(here: Here, done: dict[str, Any]) -> str:
     )
 
 
+def _due(each: dict[str, Any]) -> str:
+    if each["next_at"] is None:
+        return "-"
+    return ("OVERDUE since " if each["overdue"] else "") + when(each["next_at"])
+
+
 def _row(each: dict[str, Any]) -> list[str]:
     unused = f"{shown_span(each['unused_s'])} of {shown_span(each['grace_s'])}"
     return [
@@ -229,5 +235,5 @@ def _row(each: dict[str, Any]) -> list[str]:
         each["state"],
         unused if each["state"] == "watched" else "-",
         when(each["started_at"]),
-        when(each["next_at"]) if each["next_at"] else "-",
+        _due(each),
     ]

@@ -46,16 +46,17 @@ class Rotated:
 class RotationView:
     """A login's newest rotation, with what was seen of both.
 
-    `state`: watched (the old one is still open), retired. `unused_s` is how long howdah has watched the old one
-    without a session of it. `sessions` are None where the server doesn't answer.
+    `state`: watched (the old one is still open), retired, or never, for a login that has only a schedule yet.
+    `unused_s` is how long howdah has watched the old one without a session of it. `sessions` are None where the
+    server doesn't answer.
     """
 
     app: str
     old: str
     new: str
     state: str
-    actor: str
-    started_at: datetime
+    actor: str | None
+    started_at: datetime | None
     grace_s: int
     unused_s: int
     old_sessions: int | None
@@ -69,6 +70,7 @@ class RotationView:
     attempted_from: list[str]
     every_s: int | None
     next_at: datetime | None
+    overdue: bool
 
 
 @dataclass(frozen=True)

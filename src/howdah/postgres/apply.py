@@ -44,13 +44,15 @@ def apply(
     recorder: Recorder,
     *,
     superuser: bool = True,
+    alone: bool = True,
 ) -> None:
     """Run `plan`; `connection` is an autocommit session on the maintenance database.
 
     Statements on one database that follow each other share a transaction. Those on the maintenance database
     hold the instance lock meanwhile: grants on shared objects from two sessions at once fail with
-    "tuple concurrently updated". An admin who is no superuser may not all that a plan asks for: what is refused
-    for want of privilege is told to the recorder, and the rest goes on, unless it was to create something.
+    "tuple concurrently updated". What is about nothing but roles that nobody else works on needn't be `alone`. An
+    admin who is no superuser may not all that a plan asks for: what is refused for want of privilege is told to the
+    recorder, and the rest goes on, unless it was to create something.
     Raises HowdahError `statement_failed`; what was committed before stays and the next observe finds the rest.
     """
     with ExitStack() as stack:
@@ -59,10 +61,10 @@ def apply(
             database = batch[0].database
             if database is not None and database not in sessions:
                 sessions[database] = stack.enter_context(connector.connect(database))
-            _run(sessions[database], batch, recorder, superuser)
+            _run(sessions[database], batch, recorder, superuser, alone)
 
 
-def _run(session: Connection, batch: list[Statement], recorder: Recorder, superuser: bool) -> None:
+def _run(session: Connection, batch: list[Statement], recorder: Recorder, superuser: bool, alone: bool) -> None:
     if not batch[0].transactional:
         _execute_one(session, batch[0], recorder)
         if name := batch[0].creates_database:
@@ -71,7 +73,7 @@ def _run(session: Connection, batch: list[Statement], recorder: Recorder, superu
             recorder.database(name, row[0])
         return
     with session.transaction():
-        if batch[0].database is None:
+        if batch[0].database is None and alone:
             hold_instance_lock(session)
         if superuser and any(statement.secret for statement in batch):
             session.execute(_SILENCE)

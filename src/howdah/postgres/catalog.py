@@ -62,6 +62,13 @@ def names_of(
     }
 
 
+def role_oids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    """The OIDs of those of these roles that there are."""
+    return dict(
+        connection.execute("SELECT rolname, oid FROM pg_roles WHERE rolname = ANY (%s)", [list(names)]).fetchall()
+    )
+
+
 def settings(connection: Connection, database: str, logins: Sequence[str]) -> list[Row]:
     """Settings of the database and of roles in it, and those that `logins` have everywhere.
 

@@ -104,6 +104,14 @@ class Logins:
             if role.name in passwords
         ]
 
+    def issued_one(
+        self, instance: Instance, database: DatabaseRecord, role: RoleRecord, password: str
+    ) -> IssuedLogin:
+        """A login of a database with its URL."""
+        ways = instance.ways
+        url = minting.database_url(role.name, password, ways.url_host, ways.url_port, database.name)
+        return IssuedLogin(role.name, _access(role), url, database.purpose)
+
     def try_out(self, record: AppRecord, passwords: Mapping[str, str]) -> list[str]:
         """Log in with each new password and see who one is then; returns what isn't as it should be.
 

@@ -48,6 +48,7 @@ from howdah.services.renames import Renames
 from howdah.services.repairs import Repairs
 from howdah.services.replacing import Replacing
 from howdah.services.restores import Restores
+from howdah.services.rotating_all import RotatingAll
 from howdah.services.rotation_watch import WATCH_EVERY_S, RotationWatch
 from howdah.services.rotations import Rotations
 from howdah.services.schedule import Job, Schedule
@@ -55,6 +56,7 @@ from howdah.services.sessions import Sessions
 from howdah.services.sizes import Sizes
 from howdah.services.storage import Storage
 from howdah.services.tables import Tables
+from howdah.services.taking_over import TakingOver
 from howdah.services.tokens import Tokens
 from howdah.store import instances as instance_store
 from howdah.store.database import AUDIT_ROLE, STORE_DATABASE, Store
@@ -78,6 +80,7 @@ class Platform:
     logins: Logins
     added_logins: AddedLogins
     rotations: Rotations
+    rotating_all: RotatingAll
     rotation_watch: RotationWatch
     handoffs: Handoffs
     sessions: Sessions
@@ -153,7 +156,9 @@ class Platform:
         self.storage = Storage(core, self.operations, self._sizes)
         self.sessions = Sessions(core, self.operations)
         self.added_logins = AddedLogins(core, self.operations, self.logins)
-        self.rotations = Rotations(core, self.operations, self.logins)
+        taking_over = TakingOver(core, self.logins)
+        self.rotations = Rotations(core, self.operations, taking_over)
+        self.rotating_all = RotatingAll(core, self.operations, taking_over)
         self.rotation_watch = RotationWatch(core, self.operations, self.rotations, self._embedded)
         self.tables = Tables(core)
         self.tokens = Tokens(core)

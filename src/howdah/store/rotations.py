@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import psycopg
 from psycopg.rows import class_row
 
 from howdah.postgres.connections import Connection
@@ -63,14 +62,12 @@ class DueLogin:
     due: bool
 
 
-def begin(connection: Connection, app: str, old: str, new: str, actor: str, grace_s: int, *, now: bool) -> int | None:
-    """Record that `new` takes `old`'s place, `now` or as soon as nobody uses it; None where one is under way."""
+def begin(connection: Connection, app: str, old: str, new: str, actor: str, grace_s: int, *, now: bool) -> int:
+    """Record that `new` takes `old`'s place, `now` or as soon as nobody uses it; returns the rotation's id."""
     parameters = {"app": app, "old": old, "new": new, "actor": actor, "grace_s": grace_s, "now": now}
-    try:
-        row = connection.execute(_SQL["begin"], parameters).fetchone()
-    except psycopg.errors.UniqueViolation:
-        return None
-    return int(row[0]) if row is not None else None
+    row = connection.execute(_SQL["begin"], parameters).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def list_rotations(connection: Connection, app: str | None = None, *, watched: bool = False) -> list[RotationRecord]:
@@ -90,6 +87,11 @@ def note(
 def retire(connection: Connection, id: int, actor: str) -> bool:
     """Record that the old login is wanted closed; False where it is already."""
     return connection.execute(_SQL["retire"], {"id": id, "actor": actor}).rowcount == 1
+
+
+def retire_old(connection: Connection, app: str, login: str, actor: str) -> None:
+    """End the rotation under way, if there is one, whose old login is `login`; what is wanted of that stays."""
+    connection.execute(_SQL["retire_old"], {"app": app, "login": login, "actor": actor})
 
 
 def reopen(connection: Connection, id: int) -> None:
@@ -116,6 +118,23 @@ def add_attempts(connection: Connection, id: int, count: int, at: datetime, addr
 def set_every(connection: Connection, app: str, logins: Sequence[str], every_s: int | None) -> None:
     """Record how often these logins are rotated without being asked, the first time after that long; None: never."""
     connection.execute(_SQL["set_every"], {"app": app, "logins": list(logins), "every_s": every_s})
+
+
+@dataclass(frozen=True)
+class ScheduledLogin:
+    """A pair, by its first name, that was never rotated and is to be."""
+
+    app: str
+    instance: str
+    login: str
+    every_s: int
+    next_at: datetime
+
+
+def list_scheduled(connection: Connection, app: str | None = None) -> list[ScheduledLogin]:
+    """Pairs with a schedule that were never rotated, the first to be due first."""
+    with connection.cursor(row_factory=class_row(ScheduledLogin)) as cursor:
+        return cursor.execute(_SQL["scheduled"], {"app": app}).fetchall()
 
 
 def list_due(connection: Connection, within_s: float) -> list[DueLogin]:

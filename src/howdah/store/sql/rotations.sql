@@ -56,6 +56,13 @@ WITH rotation AS (
 )
 UPDATE howdah.roles r SET enabled = false, retiring = false FROM rotation WHERE r.id = rotation.old_id
 
+-- name: retire_old
+-- Of rotations under way, the one whose old login this is.
+UPDATE howdah.rotations t SET retired_at = now(), retired_by = %(actor)s
+  FROM howdah.roles r, howdah.databases d, howdah.apps a
+ WHERE t.retired_at IS NULL AND r.id = t.old_id AND d.id = r.database_id AND a.id = d.app_id
+   AND a.name = %(app)s AND r.name = %(login)s
+
 -- name: reopen
 WITH rotation AS (
     UPDATE howdah.rotations SET retired_at = NULL, retired_by = NULL, unused_s = 0
@@ -95,6 +102,18 @@ UPDATE howdah.roles r
        rotate_at = CASE WHEN %(every_s)s::float8 IS NOT NULL THEN now() + make_interval(secs => %(every_s)s) END
   FROM howdah.databases d, howdah.apps a
  WHERE d.id = r.database_id AND a.id = d.app_id AND a.name = %(app)s AND r.name = ANY (%(logins)s)
+
+-- name: scheduled
+-- Pairs that have a schedule and were never rotated.
+SELECT a.name AS app, i.name AS instance, r.name AS login, extract(epoch FROM r.rotate_every)::bigint AS every_s,
+       r.rotate_at AS next_at
+  FROM howdah.roles r
+  JOIN howdah.databases d ON d.id = r.database_id
+  JOIN howdah.apps a ON a.id = d.app_id AND a.dropped_at IS NULL
+  JOIN howdah.instances i ON i.id = a.instance_id
+ WHERE r.rotate_every IS NOT NULL AND r.twin_of IS NULL AND (%(app)s::text IS NULL OR a.name = %(app)s)
+   AND NOT EXISTS (SELECT FROM howdah.rotations t WHERE r.id IN (t.old_id, t.new_id))
+ ORDER BY r.rotate_at
 
 -- name: due
 -- Logins whose password is due to change within so many seconds, by the pair's first name.
