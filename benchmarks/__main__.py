@@ -19,9 +19,10 @@ from benchmarks import (
     machine,
     proving,
     restoring,
+    rotating,
     starting,
 )
-from benchmarks.place import Place, running
+from benchmarks.place import Place, free_port, running
 from benchmarks.results import Page
 from benchmarks.tools import Tools
 
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--slow-rounds", type=int, default=3, help="of backups and restores")
     parser.add_argument("--archiving-rounds", type=int, default=5, help="of pgbench")
     parser.add_argument("--archiving-seconds", type=int, default=15, help="for each turn of pgbench")
+    parser.add_argument("--rotated-apps", type=int, default=500, help="each with two logins")
     parser.add_argument("--up", action="append", default=[], metavar="OPTION", help="an option for `howdah up`")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results.md"))
     asked = parser.parse_args()
@@ -82,6 +84,8 @@ def _prepared_and_many(page: Page, asked: argparse.Namespace, no_pool: tuple[str
             asked.results.write_text(page.markdown())
     with running(*no_pool) as place:
         _prove(page, place, asked.rounds)
+    with running(*no_pool, "--api-bind", f"127.0.0.1:{free_port()}") as place:
+        _rotate(page, place, asked.rotated_apps, asked.slow_rounds, asked.rounds)
 
 
 def _start(page: Page, place: Place, rounds: int) -> None:
@@ -184,6 +188,19 @@ def _prove(page: Page, place: Place, rounds: int) -> None:
     timings = proving.measure_matrix(place, 1000, 1000, rounds)
     page.table("Who may connect where, in one query", timings)
     page.at_most("the matrix of 1,000 logins × 1,000 databases", next(iter(timings.values())).median, 2, "s")
+
+
+def _rotate(page: Page, place: Place, apps: int, slow_rounds: int, rounds: int) -> None:
+    _say("rotations")
+    timings, count = rotating.measure(place, apps, slow_rounds)
+    note = (
+        f"{count:,} logins. howdah's time is the API's answer: a twin of each has a new password and is open, the "
+        "old one is closed, and all of it is on record and on the audit trail. The server alone gets plain passwords."
+    )
+    page.table(f"Rotating {count:,} logins", timings, note)
+    bare, howdah = (timing.median for timing in timings.values())
+    page.at_least(f"rotation of {count:,} logins", bare / howdah, 0.9, "× the server's own rate")
+    page.table("Opening a hand-off", rotating.measure_handoffs(place, "handed", rounds))
 
 
 def _back_up(page: Page, place: Place, rounds: int) -> None:

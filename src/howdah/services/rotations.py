@@ -26,10 +26,6 @@ from howdah.services.taking_over import TakingOver
 from howdah.store import rotations as rotation_store
 from howdah.store.rotations import RotationRecord, ScheduledLogin
 
-# Apps whose logins share their transactions, and how many such lots are worked on at a time.
-_TOGETHER = 25
-_AT_ONCE = 4
-
 _log = structlog.get_logger(__name__)
 
 

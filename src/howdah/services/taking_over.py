@@ -89,16 +89,9 @@ class TakingOver:
         if left_open:
             # By a rotation that was under way: whoever still has that password has no business here.
             connection.execute(end_sessions(*left_open).sql.encode())
-        with self._core.store.connect() as stored, stored.transaction():
-            for pair in pairs:
-                if pair.idle.enabled:
-                    rotation_store.retire_old(stored, pair.app, pair.idle.name, actor)
-            begun = [
-                rotation_store.begin(stored, pair.app, pair.current.name, pair.idle.name, actor, grace_s, now=now)
-                for pair in pairs
-            ]
-            for pair in pairs:
-                app_store.set_delivered(stored, pair.app, [pair.database.name])
+        with self._core.store.connect() as stored:
+            names = [(pair.app, pair.current.name, pair.idle.name) for pair in pairs]
+            begun = rotation_store.begin(stored, names, actor, grace_s, now=now)
         closing = [pair.current.name for pair in pairs] if now else []
         try:
             _run(

@@ -62,12 +62,16 @@ class DueLogin:
     due: bool
 
 
-def begin(connection: Connection, app: str, old: str, new: str, actor: str, grace_s: int, *, now: bool) -> int:
-    """Record that `new` takes `old`'s place, `now` or as soon as nobody uses it; returns the rotation's id."""
-    parameters = {"app": app, "old": old, "new": new, "actor": actor, "grace_s": grace_s, "now": now}
-    row = connection.execute(_SQL["begin"], parameters).fetchone()
-    assert row is not None
-    return int(row[0])
+def begin(
+    connection: Connection, pairs: Sequence[tuple[str, str, str]], actor: str, grace_s: int, *, now: bool
+) -> list[int]:
+    """Record, of pairs of an app, an old and a new login, that the new one takes the old one's place.
+
+    The old one goes `now`, or as soon as nobody uses it. Returns the rotations' ids.
+    """
+    apps, olds, news = (list(each) for each in zip(*pairs, strict=True))
+    parameters = {"apps": apps, "olds": olds, "news": news, "actor": actor, "grace_s": grace_s, "now": now}
+    return [int(row[0]) for row in connection.execute(_SQL["begin"], parameters).fetchall()]
 
 
 def list_rotations(connection: Connection, app: str | None = None, *, watched: bool = False) -> list[RotationRecord]:
@@ -87,11 +91,6 @@ def note(
 def retire(connection: Connection, id: int, actor: str) -> bool:
     """Record that the old login is wanted closed; False where it is already."""
     return connection.execute(_SQL["retire"], {"id": id, "actor": actor}).rowcount == 1
-
-
-def retire_old(connection: Connection, app: str, login: str, actor: str) -> None:
-    """End the rotation under way, if there is one, whose old login is `login`; what is wanted of that stays."""
-    connection.execute(_SQL["retire_old"], {"app": app, "login": login, "actor": actor})
 
 
 def reopen(connection: Connection, id: int) -> None:

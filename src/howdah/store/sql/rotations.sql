@@ -1,12 +1,13 @@
 -- name: begin
--- The one of a pair takes the other's place: it is wanted open, and the other goes when nobody uses it any more.
+-- Of pairs of logins, the new one takes the old one's place: it is wanted open, and the old one goes when nobody uses
+-- it any more. Somebody gets the URL.
 WITH pair AS (
-    SELECT a.id AS app_id, o.id AS old_id, n.id AS new_id, o.valid_until
-      FROM howdah.apps a
-      JOIN howdah.databases d ON d.app_id = a.id
-      JOIN howdah.roles o ON o.database_id = d.id AND o.name = %(old)s
-      JOIN howdah.roles n ON n.database_id = d.id AND n.name = %(new)s
-     WHERE a.name = %(app)s
+    SELECT a.id AS app_id, d.id AS database_id, o.id AS old_id, n.id AS new_id, o.valid_until
+      FROM unnest(%(apps)s::text[], %(olds)s::text[], %(news)s::text[]) AS p (app, old, new)
+      JOIN howdah.apps a ON a.name = p.app
+      JOIN howdah.roles o ON o.instance_id = a.instance_id AND o.name = p.old
+      JOIN howdah.roles n ON n.instance_id = a.instance_id AND n.name = p.new
+      JOIN howdah.databases d ON d.id = o.database_id AND d.app_id = a.id
 ), opened AS (
     UPDATE howdah.roles r
        SET enabled = true, retiring = false, revoked_at = NULL, closed = false, valid_until = pair.valid_until,
@@ -16,6 +17,13 @@ WITH pair AS (
     UPDATE howdah.roles r
        SET enabled = NOT %(now)s, retiring = NOT %(now)s, rotate_at = now() + r.rotate_every
       FROM pair WHERE r.id = pair.old_id
+), delivered AS (
+    UPDATE howdah.databases d SET delivered_at = coalesce(d.delivered_at, now())
+      FROM pair WHERE d.id = pair.database_id
+), before AS (
+    -- Where the new one was still open, it was the old one of a rotation under way.
+    UPDATE howdah.rotations t SET retired_at = now(), retired_by = %(actor)s
+      FROM pair WHERE t.old_id = pair.new_id AND t.retired_at IS NULL
 )
 INSERT INTO howdah.rotations (app_id, old_id, new_id, actor, grace, retired_at, retired_by)
 SELECT app_id, old_id, new_id, %(actor)s, make_interval(secs => %(grace_s)s),
@@ -55,13 +63,6 @@ WITH rotation AS (
     RETURNING old_id
 )
 UPDATE howdah.roles r SET enabled = false, retiring = false FROM rotation WHERE r.id = rotation.old_id
-
--- name: retire_old
--- Of rotations under way, the one whose old login this is.
-UPDATE howdah.rotations t SET retired_at = now(), retired_by = %(actor)s
-  FROM howdah.roles r, howdah.databases d, howdah.apps a
- WHERE t.retired_at IS NULL AND r.id = t.old_id AND d.id = r.database_id AND a.id = d.app_id
-   AND a.name = %(app)s AND r.name = %(login)s
 
 -- name: reopen
 WITH rotation AS (
