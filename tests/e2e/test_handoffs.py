@@ -131,6 +131,7 @@ def test_of_many_at_once_one_gets_it(remote: Remote) -> None:
     for thread in threads:
         thread.join()
     assert sorted(status for status, _, _ in answers) == [200, *[409] * 7]
+    assert [said["code"] for status, said, _ in answers if status == 409] == ["handoff_gone"] * 7
     opened = next(said for status, said, _ in answers if status == 200)
     assert _who(opened["logins"][0]["url"]) == "raced_user_2"
     assert next(headers for status, _, headers in answers if status == 200)["cache-control"] == "no-store"

@@ -91,6 +91,9 @@ def test_it_is_retired_only_when_nobody_uses_it(platform: Platform, settled: str
         view = _status(platform, old)
         assert (view.state, view.old_sessions, view.unused_s) == ("watched", 1, 0)
         assert view.old_seen_at is not None
+    # Only from here on nobody uses it.
+    platform.rotation_watch.watch()
+    assert _status(platform, old).state == "watched"
     _watch_until_retired(platform, old)
     assert _refused(settled)
     assert platform.repairs.plan("rota").statements == []
