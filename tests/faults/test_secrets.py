@@ -24,7 +24,7 @@ from tests.faults.test_fifty_creates import wait_until_prepared
 from tests.faults.watching import Watcher, files_with
 from tests.foreign_server import ForeignServer, foreign_server
 from tests.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, running_s3
-from tests.support import HOWDAH, SERVER_BIN, Howdah, running_howdah
+from tests.support import HOWDAH, SERVER_BIN, Howdah, free_port, running_howdah
 
 TALKATIVE = """
 log_statement = 'all'
@@ -64,7 +64,7 @@ class Told:
 
 @pytest.fixture(scope="module")
 def talkative() -> Iterator[Howdah]:
-    with running_howdah("--prepared", "1") as howdah:
+    with running_howdah("--prepared", "1", "--api-bind", f"127.0.0.1:{free_port()}") as howdah:
         configure(howdah, CARELESS + TALKATIVE + COUNTING)
         with as_superuser(howdah) as session:
             session.execute("CREATE EXTENSION pg_stat_statements SCHEMA public")
@@ -93,11 +93,12 @@ def test_a_secret_is_nowhere(talkative: Howdah, elsewhere: ForeignServer, s3: S3
     told = Told(talkative)
     with Watcher(talkative, elsewhere.as_superuser) as watcher:
         work(told, elsewhere)
+        change(told)
         back_up(told, s3)
     told.passwords |= {password for file in watcher.service_files for password in re.findall("password=(.*)", file)}
-    assert len(told.passwords) >= 12
-    assert len(watcher.verifiers) >= 12
-    assert len(told.tokens) == 1
+    assert len(told.passwords) >= 30
+    assert len(watcher.verifiers) >= 30
+    assert len(told.tokens) == 4
     assert len(told.kept) == 2
     plain = {*told.passwords, *told.tokens}
     # How every verifier begins: of a statement that failed, nobody has the whole.
@@ -155,11 +156,38 @@ def work(told: Told, elsewhere: ForeignServer) -> None:
     told.run("drop", "hushed", "--confirm", "hushed")
     told.run("undrop", "hushed")
     told.run("repair", "murmuring")
-    for app in ("hushed", "distant"):
+    for app in ("hushed",):
         told.run("drop", app, "--confirm", app)
         told.run("purge", app, "--confirm", app, "--force")
     wait_until_prepared(howdah, 2)
     told.run("create", "mumbling")
+
+
+def change(told: Told) -> None:
+    """Everything that gives a login a new password, or to somebody else."""
+    for app in ("mumbling", "distant"):
+        told.run("login", "add", app, "ana", "--access", "readonly", "--reason", "to see that nothing is heard")
+        told.run("login", "add", app, "ana", "--access", "readonly", check=False)
+        told.run("rotate", app, "--grace", "0s")
+        told.run("rotate", app, check=False)
+        told.run("rotate", app, "--now", "-o", "json")
+        told.run("rotate", app, "--login", f"{app}__ana", "--now")
+        told.run("login", "revoke", app, f"{app}_readonly")
+        told.run("login", "enable", app, f"{app}_readonly")
+        told.run("login", "revoke", app, f"{app}__ana_2")
+    told.run("rotate", "all", "--now", "-o", "json")
+    passphrase = "a-passphrase-of-hers-93"
+    told.tokens.add(passphrase)
+    link = told.run("handoff", "mumbling", "--passphrase", input=f"{passphrase}\n").strip()
+    told.tokens.add(link.partition("#")[2])
+    told.run("redeem", "-", input=f"{link}\nwrong-{passphrase}\n", check=False)
+    told.run("redeem", "-", input=f"{link}\n{passphrase}\n")
+    told.run("redeem", "-", input=f"{link}\n{passphrase}\n", check=False)
+    link = told.run("handoff", "distant", "--as", "ben").strip()
+    told.tokens.add(link.partition("#")[2])
+    told.run("redeem", "-", "-o", "json", input=f"{link}\n")
+    told.run("drop", "distant", "--confirm", "distant")
+    told.run("purge", "distant", "--confirm", "distant", "--force")
 
 
 def back_up(told: Told, s3: S3Server) -> None:
