@@ -6,6 +6,7 @@ from fastapi.security import HTTPBearer
 from howdah import __version__
 from howdah.api import (
     apps,
+    audit,
     backups,
     drift,
     drops,
@@ -53,6 +54,7 @@ _NOUNS = (
     operations,
     schedule,
     tokens,
+    audit,
 )
 ROUTERS = (health.router, schema.router, *(noun.router for noun in _NOUNS))
 
