@@ -211,9 +211,7 @@ class Platform:
             # At a start, a purge may have been cut short.
             Job("app.purge", "delete dropped apps past their deadline", 3600, self.drops.purge_due, each_start=True),
             Job("refusal.settle", "put counts of refusals on the audit trail", 10, self.tokens.settle_refusals),
-            Job(
-                SEND_HEADS, "send the head of the audit trail off, where it goes", 3600, self.sending.send, first_s=60
-            ),
+            Job(SEND_HEADS, "send the audit trail's head off", 3600, self.sending.send, first_s=5, each_start=True),
             Job("activity.sample", "note who is active", 10, self.activity.sample),
             Job("size.refresh", "look at the sizes of databases", 10, self._sizes.refresh),
             Job("limit.enforce", "end what is over its time", ENFORCE_EVERY_S, self.enforcing.enforce),

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from howdah.domain.chain import Head
 from howdah.domain.errors import HowdahError, sentence
-from howdah.domain.sending import HOUR_S, PRIORITY, Sending, SendingView, shown_webhook, syslog_target
+from howdah.domain.sending import LONGEST_S, PRIORITY, Sending, SendingView, shown_webhook, syslog_target
 from howdah.instances.audit_files import load_sending, save_failure, save_sending
 from howdah.services.audit import Audit
 from howdah.services.core import Core
@@ -61,7 +61,7 @@ class AuditSending:
                 save_failure(self._core.home, f"{error.message[0].upper()}{error.message[1:]}. {error.detail or ''}")
                 raise
         save_failure(self._core.home, None)
-        return sending.every_s if sending.on else HOUR_S
+        return sending.every_s if sending.on else LONGEST_S
 
 
 def _known(core: Core) -> Sending:
