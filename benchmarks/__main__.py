@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import (
     ansible,
+    auditing,
     backing_up,
     claiming,
     creating,
@@ -28,6 +29,7 @@ from benchmarks.tools import Tools
 _PREPARED = 2
 _PROVEN = 20
 _PGBENCH_ROUNDS = 5
+_VERIFIED = 100_000
 _APP = "measured"
 _PARTS = ("apps", "backups")
 
@@ -82,6 +84,7 @@ def _prepared_and_many(page: Page, asked: argparse.Namespace, no_pool: tuple[str
             asked.results.write_text(page.markdown())
     with running(*no_pool) as place:
         _prove(page, place, asked.rounds)
+        _audit(page, place, asked.rounds, asked.slow_rounds)
 
 
 def _start(page: Page, place: Place, rounds: int) -> None:
@@ -184,6 +187,22 @@ def _prove(page: Page, place: Place, rounds: int) -> None:
     timings = proving.measure_matrix(place, 1000, 1000, rounds)
     page.table("Who may connect where, in one query", timings)
     page.at_most("the matrix of 1,000 logins × 1,000 databases", next(iter(timings.values())).median, 2, "s")
+
+
+def _audit(page: Page, place: Place, rounds: int, slow_rounds: int) -> None:
+    _say("audit")
+    timings = auditing.measure_appending(place, rounds)
+    note = (
+        "Each event is committed for itself. The bare table has the same columns and indexes and no trigger. By "
+        "several connections, a chained one waits until the one before is on the disk: that is what a chain is."
+    )
+    page.table("Appending an audit event", timings, note)
+    bare, chained, _, chained_several = (timing.median for timing in timings.values())
+    page.at_most("an audit event, chained, by one connection", chained / bare, 1.5, "× a bare INSERT")
+    page.at_least("audit events of 4 connections", 1 / chained_several, 100, "a second")
+    timings = auditing.measure_verifying(place, _VERIFIED, slow_rounds)
+    page.table("Verifying the audit trail", timings, "The whole command, with every hash made anew.")
+    page.at_most(f"verify of {_VERIFIED} events", next(iter(timings.values())).median, 10, "s")
 
 
 def _back_up(page: Page, place: Place, rounds: int) -> None:
