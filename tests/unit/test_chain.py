@@ -13,7 +13,15 @@ from howdah.domain.chain import MOST_TOLD, ChainCheck, ChainedEvent, Head, Verdi
 from howdah.domain.errors import HowdahError
 from howdah.domain.sending import Sending, shown_webhook, syslog_target
 from howdah.domain.signing import is_signed, new_private_key, public_key, sign
-from howdah.domain.trails import TrailReader, end_line, event_line, header_line, parse_heads, signature_line
+from howdah.domain.trails import (
+    TrailReader,
+    end_line,
+    event_line,
+    header_line,
+    parse_heads,
+    signature_line,
+    without_secrets,
+)
 
 ID = "c4e6ecde-baea-4ae4-b279-13592573488d"
 ANOTHER = "00000000-0000-4000-8000-000000000000"
@@ -248,6 +256,23 @@ def test_what_is_no_trail(content: bytes) -> None:
     with pytest.raises(HowdahError) as caught:
         read(content, step=4096)
     assert caught.value.code == "trail_invalid"
+
+
+def test_what_looks_like_a_secret() -> None:
+    token = "howdah_" + "x" * 43
+    cleaned = without_secrets(
+        {
+            "source": "postgresql://boss:s3cret@db.example.com/x?password=s3cret&a=b",
+            "conninfo": ["host=db password = 's3 c\\'ret' user=boss", "PASSWORD=s3cret"],
+            token: {"deep": ("https://u:s3cret@x/y", 1, None, True)},
+            "harmless": "the password is in https://db.example.com:5432/a, at 10:20 by a@b",
+        }
+    )
+    assert "s3" not in str(cleaned)
+    assert token not in str(cleaned)
+    assert cleaned["source"] == "postgresql://boss:…@db.example.com/x?password=…&a=b"
+    assert cleaned["conninfo"][0] == "host=db password = … user=boss"
+    assert cleaned["harmless"] == "the password is in https://db.example.com:5432/a, at 10:20 by a@b"
 
 
 def test_heads_from_a_file() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +11,13 @@ from typing import Any
 from howdah.domain.chain import ChainCheck, ChainedEvent, Head, Verdict
 from howdah.domain.errors import HowdahError
 from howdah.domain.signing import is_signed
+from howdah.domain.tokens import masked
 
 FORMAT = 1
 _LONGEST_LINE = 16 * 1024 * 1024
+_PASSWORD = re.compile(
+    r"(://[^\s/:@]*:)[^\s@]*(?=@)|(\bpassword\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&']+)", re.IGNORECASE
+)
 _TEXTS = ("at", "actor", "action", "object", "phase", "detail")
 
 
@@ -39,6 +44,20 @@ class HeadView:
     hash: str
     at: str
     howdah: str
+
+
+def without_secrets(value: Any) -> Any:
+    """What may be put on the trail of `value`: nothing that looks like a token of howdah's or like a password.
+
+    A belt: whoever records an event leaves them out in the first place.
+    """
+    if isinstance(value, str):
+        return _PASSWORD.sub(lambda found: f"{found[1] or found[2]}…", masked(value))
+    if isinstance(value, dict):
+        return {without_secrets(name): without_secrets(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(each) for each in value]
+    return value
 
 
 def header_line(howdah: str, first: int, last: int, prev: bytes, created_at: str) -> bytes:

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from howdah.domain.chain import ChainedEvent, Head, genesis
 from howdah.domain.errors import HowdahError
-from howdah.domain.trails import EventView
+from howdah.domain.trails import EventView, without_secrets
 from howdah.postgres.connections import Connection
 from howdah.postgres.queries import load
 
@@ -28,11 +28,17 @@ def add_event(
     operation: UUID | None = None,
     detail: dict[str, Any] | None = None,
 ) -> None:
-    """Insert one event through a connection of the audit login; `detail` may not hold a secret."""
+    """Insert one event through a connection of the audit login; what looks like a secret in it is left out."""
     connection.execute(
         """INSERT INTO howdah.audit_events (actor, action, object, phase, result, operation, detail)
            VALUES (%s, %s, %s, %s, %s, %s, %s)""",
-        [actor, action, object, phase, result, operation, Jsonb(detail or {})],
+        [
+            *(without_secrets(text) for text in (actor, action, object)),
+            phase,
+            result,
+            operation,
+            Jsonb(without_secrets(detail or {})),
+        ],
     )
 
 
