@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -197,19 +198,23 @@ def test_the_writer_can_do_nothing_else(trail: Trail, statement: str) -> None:
 
 
 def test_what_the_writer_puts_in_the_way_is_not_found(trail: Trail) -> None:
-    """Functions, operators and types of its own, where a function that isn't pinned would look."""
+    """Tables, types and functions of its own, where a function that isn't pinned would look."""
     trail.connection.execute(f"GRANT TEMPORARY ON DATABASE {trail._name} TO {WRITER}".encode())
+    trail.connection.execute(f"CREATE SCHEMA trap AUTHORIZATION {WRITER}".encode())
     with trail.writer() as connection:
         connection.execute("CREATE TEMPORARY TABLE audit_head (only_one bool, howdah uuid, seq bigint, hash bytea)")
         connection.execute("CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (false)")
-        connection.execute(
-            "CREATE FUNCTION pg_temp.sha256(bytea) RETURNS bytea LANGUAGE sql AS $$ SELECT '\\x00'::bytea $$"
-        )
-        connection.execute("SET search_path = pg_temp, pg_catalog")
+        for function, answer in (
+            ("clock_timestamp()", "timestamptz LANGUAGE sql AS $$ SELECT timestamptz '2000-01-01' $$"),
+            ("sha256(bytea)", "bytea LANGUAGE sql AS $$ SELECT bytea '\\x00' $$"),
+        ):
+            connection.execute(f"CREATE FUNCTION trap.{function} RETURNS {answer}".encode())
+        connection.execute("SET search_path = trap, pg_temp, pg_catalog")
         connection.execute(
             "INSERT INTO howdah.audit_events (actor, action, object, phase) VALUES ('a', 'b', 'c', 'started')"
         )
     assert (trail.verify().sound, trail.head().seq) == (True, 1)
+    assert trail.connection.execute("SELECT at > '2020-01-01' FROM howdah.audit_events").fetchone() == (True,)
 
 
 def test_what_was_not_committed_leaves_no_gap(trail: Trail) -> None:
@@ -231,7 +236,16 @@ def test_eight_at_once(trail: Trail) -> None:
                 add(connection)
 
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(write, range(8)))
+        writing = [threads.submit(write, number) for number in range(8)]
+        seen = []
+        while not all(each.done() for each in writing):
+            # Whoever verifies meanwhile finds it whole, as far as it had come.
+            verdict = trail.verify()
+            assert verdict.problems == []
+            seen.append(verdict.last)
+        for each in writing:
+            each.result()
+    assert len(set(seen)) > 2
     verdict = trail.verify()
     assert (verdict.sound, verdict.events, verdict.last) == (True, 400, 400)
 
@@ -415,6 +429,15 @@ def test_an_export_is_verified_by_its_key(platform: Platform) -> None:
     reader = TrailReader([], platform.audit.public_key())
     reader.feed(part)
     assert reader.close().sound
+
+
+def test_an_export_of_nothing(platform: Platform) -> None:
+    platform.tokens.create("before", "read", None, "boss")
+    reader = TrailReader([platform.audit.head()])
+    for chunk in platform.audit.chain(datetime.now(UTC) + timedelta(days=1)):
+        reader.feed(chunk)
+    verdict = reader.close()
+    assert (verdict.sound, verdict.events, verdict.unchecked) == (True, 0, 0)
 
 
 def test_who_leaves_an_export_is_on_record(platform: Platform) -> None:

@@ -69,7 +69,9 @@ class Audit:
         """All that a verification needs, as lines of JSON, in pieces. Raises HowdahError `trail_broken`."""
         with self._core.store.connect_plain() as stored:
             head, last = audit_store.read_head(stored)
-            first = 1 if since is None else audit_store.first_since(stored, since) or head.seq + 1
+            # What came in just now isn't among what is handed out.
+            found = 1 if since is None else audit_store.first_since(stored, since)
+            first = last + 1 if found is None else min(found, last + 1)
             prev = audit_store.hash_before(stored, first, head.howdah)
         yield header_line(head.howdah, first, head.seq, prev, head.at)
         seq = first - 1
