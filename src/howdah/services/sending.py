@@ -4,6 +4,8 @@ import http.client
 import json
 import os
 import socket
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -16,7 +18,9 @@ from howdah.services.core import Core
 from howdah.services.operations import Operations
 
 JOB = "audit.heads"
+# For each wait, and for all of a webhook's answer.
 _TIMEOUT_S = 10
+_LONGEST_ANSWER_S = 20
 
 
 class AuditSending:
@@ -91,16 +95,27 @@ def _post(url: str, text: str) -> None:
     kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    watch: threading.Timer | None = None
     try:
+        connection.connect()
+        watch = threading.Timer(_LONGEST_ANSWER_S, _hang_up, [connection.sock])
+        watch.start()
         connection.request("POST", path, text.encode(), {"Content-Type": "application/json", "User-Agent": "howdah"})
         # Whatever else than "taken" it says, a redirect too, is no answer to rely on.
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _not_sent(shown_webhook(url), _reason(error)) from None
     finally:
+        if watch is not None:
+            watch.cancel()
         connection.close()
     if not 200 <= status < 300:
         raise _not_sent(shown_webhook(url), f"it answered with HTTP status {status}")
+
+
+def _hang_up(connected: socket.socket) -> None:
+    with suppress(OSError):
+        connected.shutdown(socket.SHUT_RDWR)
 
 
 def _log(target: str, text: str) -> None:
