@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import (
     ansible,
+    auditing,
     backing_up,
     claiming,
     creating,
@@ -29,6 +30,7 @@ from benchmarks.tools import Tools
 _PREPARED = 2
 _PROVEN = 20
 _PGBENCH_ROUNDS = 5
+_VERIFIED = 100_000
 _APP = "measured"
 _PARTS = ("apps", "backups")
 
@@ -84,6 +86,7 @@ def _prepared_and_many(page: Page, asked: argparse.Namespace, no_pool: tuple[str
             asked.results.write_text(page.markdown())
     with running(*no_pool) as place:
         _prove(page, place, asked.rounds)
+        _audit(page, place, asked.rounds, asked.slow_rounds)
     with running(*no_pool, "--api-bind", f"127.0.0.1:{free_port()}") as place:
         _rotate(page, place, asked.rotated_apps, asked.slow_rounds, asked.rounds)
 
@@ -201,6 +204,22 @@ def _rotate(page: Page, place: Place, apps: int, slow_rounds: int, rounds: int) 
     bare, howdah = (timing.median for timing in timings.values())
     page.at_least(f"rotation of {count:,} logins", bare / howdah, 0.9, "× the server's own rate")
     page.table("Opening a hand-off", rotating.measure_handoffs(place, "handed", rounds))
+
+
+def _audit(page: Page, place: Place, rounds: int, slow_rounds: int) -> None:
+    _say("audit")
+    timings = auditing.measure_appending(place, rounds)
+    note = (
+        "Each event is committed for itself. The bare table has the same columns and indexes and no trigger. By "
+        "several connections, a chained one waits until the one before is on the disk: that is what a chain is."
+    )
+    page.table("Appending an audit event", timings, note)
+    bare, chained, _, chained_several = (timing.median for timing in timings.values())
+    page.at_most("an audit event, chained, by one connection", chained / bare, 1.5, "× a bare INSERT")
+    page.at_least("audit events of 4 connections", 1 / chained_several, 100, "a second")
+    timings = auditing.measure_verifying(place, _VERIFIED, slow_rounds)
+    page.table("Verifying the audit trail", timings, "The whole command, with every hash made anew.")
+    page.at_most(f"verify of {_VERIFIED} events", next(iter(timings.values())).median, 10, "s")
 
 
 def _back_up(page: Page, place: Place, rounds: int) -> None:

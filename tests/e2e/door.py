@@ -31,6 +31,6 @@ def trail(howdah: Howdah) -> list[dict[str, Any]]:
     conninfo = f"host={Home(howdah.home).postgres_socket_directory} port={howdah.port} user=howdah dbname=howdah"
     with psycopg.connect(conninfo) as session:
         rows = session.execute(
-            "SELECT row_to_json(e) FROM howdah.audit_events e WHERE result = 'refused' ORDER BY id"
+            "SELECT row_to_json(e) FROM howdah.audit_events e WHERE result = 'refused' ORDER BY seq"
         ).fetchall()
     return [row[0] for row in rows]

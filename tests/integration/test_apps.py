@@ -286,7 +286,7 @@ def test_every_change_is_audited_by_a_login_that_can_only_add(platform: Platform
     platform.apps.create("audited", "somebody")
     with platform.store.connect() as stored:
         events = stored.execute(
-            "SELECT actor, action, phase, result FROM howdah.audit_events WHERE object = 'audited' ORDER BY id"
+            "SELECT actor, action, phase, result FROM howdah.audit_events WHERE object = 'audited' ORDER BY seq"
         ).fetchall()
     assert events == [
         ("somebody", "database.create", "started", None),

@@ -50,7 +50,7 @@ def test_added_later_only_the_new_urls_go_out(platform: Platform) -> None:
     with platform.store.connect() as stored:
         rows = stored.execute(
             "SELECT detail -> 'databases' FROM howdah.audit_events "
-            "WHERE object = 'grown' AND phase = 'finished' ORDER BY id"
+            "WHERE object = 'grown' AND phase = 'finished' ORDER BY seq"
         ).fetchall()
     assert rows == [(["grown_db"],), (["grown_test_db"],), (["grown_shadow_db"],)]
 

@@ -10,7 +10,8 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from howdah.api.dumps import _FileResponse, _received
+from howdah.api.dumps import ZIP, _received
+from howdah.api.streaming import FileResponse
 from howdah.domain.errors import HowdahError
 from howdah.services.platform import Platform
 
@@ -23,7 +24,7 @@ def test_a_dump_ends_with_its_reader(platform: Platform) -> None:
     with psycopg.connect(created.logins[0].url or "") as session:
         # More than a pipe holds: pg_dump waits for somebody to read.
         session.execute("CREATE TABLE t AS SELECT md5(random()::text) FROM generate_series(1, 50000)")
-    answer = _FileResponse(platform.dumps.dump("deserted", "test"))
+    answer = FileResponse(platform.dumps.dump("deserted", "test"), ZIP)
     with closing(answer._chunks), platform._core.instance("home").session() as connection:
         assert connection.execute(AT_WORK).fetchone() == (1,)
 

@@ -56,7 +56,7 @@ def events(platform: Platform) -> list[tuple[Any, ...]]:
     with platform.store.connect() as stored:
         return stored.execute(
             "SELECT detail->>'limit', detail->>'session' FROM howdah.audit_events"
-            " WHERE action = 'limit.enforce' AND object = 'bounded' ORDER BY id"
+            " WHERE action = 'limit.enforce' AND object = 'bounded' ORDER BY seq"
         ).fetchall()
 
 

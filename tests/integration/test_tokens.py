@@ -36,7 +36,7 @@ def events(platform: Platform, **wanted: str) -> list[dict[str, object]]:
     """What is on the audit trail."""
     with platform.store.connect() as stored:
         cursor = stored.execute(
-            "SELECT actor, action, object, phase, result, detail FROM howdah.audit_events ORDER BY id"
+            "SELECT actor, action, object, phase, result, detail FROM howdah.audit_events ORDER BY seq"
         )
         names = [column.name for column in cursor.description or ()]
         rows = [dict(zip(names, row, strict=True)) for row in cursor]

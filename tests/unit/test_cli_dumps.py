@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from howdah.cli.dumps import _replacing
+from howdah.cli.dumps import replacing
 from howdah.domain.errors import HowdahError
 from howdah.postgres.programs import complaints
 
 
 def write(file: Path, *, force: bool = False) -> None:
-    with _replacing(file, force) as out:
+    with replacing(file, force) as out:
         out.write(b"whole")
 
 
@@ -26,7 +26,7 @@ def test_it_is_whole_or_not_there(tmp_path: Path) -> None:
     file = tmp_path / "a.zip"
 
     def cut_short() -> None:
-        with _replacing(file, False) as out:
+        with replacing(file, False) as out:
             out.write(b"ha")
             raise KeyboardInterrupt
 
@@ -39,7 +39,7 @@ def test_it_is_whole_or_not_there(tmp_path: Path) -> None:
 
 def test_two_dumps_to_one_file_have_nothing_to_do_with_each_other(tmp_path: Path) -> None:
     file = tmp_path / "a.zip"
-    with _replacing(file, True) as slow:
+    with replacing(file, True) as slow:
         slow.write(b"slow ")
         write(file, force=True)
         assert file.read_bytes() == b"whole"
@@ -50,7 +50,7 @@ def test_two_dumps_to_one_file_have_nothing_to_do_with_each_other(tmp_path: Path
 
 def test_what_comes_into_its_place_meanwhile_is_not_written_over(tmp_path: Path) -> None:
     file = tmp_path / "a.zip"
-    with pytest.raises(HowdahError) as caught, _replacing(file, False):
+    with pytest.raises(HowdahError) as caught, replacing(file, False):
         file.write_bytes(b"another's")
     assert (caught.value.code, file.read_bytes()) == ("file_exists", b"another's")
     assert refusal(file) == "file_exists"

@@ -7,6 +7,7 @@ from howdah import __version__
 from howdah.api import (
     added_logins,
     apps,
+    audit,
     backups,
     drift,
     drops,
@@ -59,6 +60,7 @@ _NOUNS = (
     operations,
     schedule,
     tokens,
+    audit,
 )
 ROUTERS = (health.router, schema.router, handoffs.page_router, *(noun.router for noun in _NOUNS))
 

@@ -2,9 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Generator
-from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +9,11 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
-from starlette.types import Receive, Scope, Send
 
 from howdah.api.dependencies import AppName, NewAppName, PlatformDependency, Text
 from howdah.api.permission import Asking, may
 from howdah.api.problems import problems
+from howdah.api.streaming import FileResponse
 from howdah.domain.errors import HowdahError
 from howdah.domain.names import RULE
 from howdah.domain.permissions import Permission
@@ -47,24 +44,7 @@ def dump_app(
 
     An answer that ends too early is no dump: the connection breaks then, and the operation says why.
     """
-    return _FileResponse(platform.dumps.dump(app, asking.actor))
-
-
-class _FileResponse(StreamingResponse):
-    """An answer in pieces. What makes them ends with the answer, whoever ended that."""
-
-    def __init__(self, chunks: Generator[bytes, None, None]):
-        # What fails before anything was sent is raised while it can still be said.
-        super().__init__(chain([next(chunks, b"")], chunks), media_type=ZIP)
-        self._chunks = chunks
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            # That it wasn't read to its end is on record by now.
-            with suppress(HowdahError):
-                await run_in_threadpool(self._chunks.close)
+    return FileResponse(platform.dumps.dump(app, asking.actor), ZIP)
 
 
 @router.post(

@@ -75,7 +75,9 @@ class Client:
         """Remove what `path` names."""
         self._request("DELETE", path, None, {})
 
-    def download(self, path: str, take: Callable[[bytes], object]) -> None:
+    def download(
+        self, path: str, take: Callable[[bytes], object], *, method: str = "POST", body: dict[str, Any] | None = None
+    ) -> None:
         """Have a file made by `path`, handing it over in pieces.
 
         Raises HowdahError `dump_failed` where it ended too early.
@@ -84,7 +86,9 @@ class Client:
 
         connection = self._door.connect(TRANSFER_TIMEOUT)
         try:
-            connection.request("POST", self._door.prefix + PREFIX + path, headers=self._headers())
+            content = json.dumps(body).encode() if body is not None else None
+            headers = {**self._headers(), **({"Content-Type": "application/json"} if body is not None else {})}
+            connection.request(method, self._door.prefix + PREFIX + path, content, headers)
             response = connection.getresponse()
             if response.status >= 300:
                 _read_answer(response.status, response.read(), self._door.shown)

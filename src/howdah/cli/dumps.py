@@ -49,7 +49,7 @@ def dump(here: Here, app: str, file: Path, force: bool) -> None:
         _download(here, app, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
-    with _replacing(file, force) as out:
+    with replacing(file, force) as out:
         _download(here, app, out)
     say(f"Wrote {app} to {file} ({size(file.stat().st_size)}).")
 
@@ -90,7 +90,7 @@ def _with_reason(client: Client, app: str, error: HowdahError) -> HowdahError:
 
 
 @contextmanager
-def _replacing(file: Path, force: bool) -> Iterator[IO[bytes]]:
+def replacing(file: Path, force: bool) -> Iterator[IO[bytes]]:
     """Written beside, mode 0600, and put into its place when all is in it. A symbolic link is followed.
 
     Raises HowdahError `file_exists`, `file`.

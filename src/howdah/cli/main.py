@@ -54,7 +54,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Other servers": {"instance": "instances.instance"},
     "From elsewhere": {"token": "tokens.token"},
-    "howdah's work": {"operations": "operations.operations", "schedule": "schedule.schedule"},
+    "howdah's work": {"operations": "operations.operations", "schedule": "schedule.schedule", "audit": "audit.audit"},
 }
 _PLACES = {name: place for commands in SECTIONS.values() for name, place in commands.items()}
 

@@ -6,6 +6,7 @@ from howdah.daemon.lock import holder
 from howdah.daemon.settings import ApiSettings
 from howdah.domain.errors import HowdahError
 from howdah.domain.home import Home
+from howdah.instances.audit_files import read_failure
 from howdah.instances.backup_state import read_backup_state
 from howdah.instances.embedded import EmbeddedServer
 from howdah.instances.settings import EmbeddedSettings
@@ -27,6 +28,8 @@ def status(home: Home) -> dict[str, Any]:
         notices.append(
             "The control plane isn't running: WAL waits to be stored until `howdah up`, and no hole is seen."
         )
+    if unsent := read_failure(home):
+        notices.append(unsent)
     backups = read_backup_state(home)
     return {
         "home": str(home.root),

@@ -85,6 +85,11 @@ CODES: dict[str, Category] = {
     "limit_refused": CONFLICT,
     "too_early": CONFLICT,
     "restore_refused": CONFLICT,
+    # the audit trail isn't as it was written, or what is to be one is none
+    "trail_broken": CONFLICT,
+    "trail_invalid": Category(2, 409),
+    "sending_refused": Category(2, 409),
+    "head_not_sent": Category(6, 409),
     "unproven": CONFLICT,
     # a server that was named is none that howdah can work on
     "instance_unreachable": Category(6, 409),

@@ -75,6 +75,21 @@ class Home:
         return self.secrets / "backup-key.txt"
 
     @property
+    def audit_key(self) -> Path:
+        """What exports of the audit trail are signed with (PEM, mode 0600)."""
+        return self.secrets / "audit-key.pem"
+
+    @property
+    def audit_sending(self) -> Path:
+        """Where heads of the audit trail are sent (JSON, mode 0600): a webhook's path may be a secret."""
+        return self.secrets / "audit-sending.json"
+
+    @property
+    def audit_state(self) -> Path:
+        """Why the last head of the audit trail couldn't be sent (JSON), for whoever asks without a control plane."""
+        return self.root / "audit-state.json"
+
+    @property
     def store_saves(self) -> Path:
         """Dumps of howdah's store, each made before it was migrated; the service user's."""
         return self.root / "store-saves"

@@ -88,6 +88,10 @@ class Permission(StrEnum):
     LIMITS_CHANGE = "limits.change"
     MARK_ADD = "app.mark"
     MARK_LIST = "mark.list"
+    AUDIT_LIST = "audit.list"
+    AUDIT_VERIFY = "audit.verify"
+    AUDIT_EXPORT = "audit.export"
+    AUDIT_SEND = "audit.send"
     BACKUP_LIST = "backup.list"
     BACKUP_TAKE = "backup.take"
     BACKUP_VERIFY = "backup.verify"
@@ -175,6 +179,10 @@ _TABLE: dict[Permission, _Row] = {
     Permission.LIMITS_CHANGE: _Row(read=False, app=Reach.NO),
     Permission.MARK_ADD: _Row(read=False, app=Reach.OWN),
     Permission.MARK_LIST: _Row(read=True, app=Reach.OWN),
+    Permission.AUDIT_LIST: _Row(read=True, app=Reach.NARROWED),
+    Permission.AUDIT_VERIFY: _Row(read=True, app=Reach.NO),
+    Permission.AUDIT_EXPORT: _Row(read=False, app=Reach.NO),
+    Permission.AUDIT_SEND: _Row(read=False, app=Reach.NO),
     Permission.BACKUP_LIST: _Row(read=True, app=Reach.NO),
     Permission.BACKUP_TAKE: _Row(read=False, app=Reach.NO),
     Permission.BACKUP_VERIFY: _Row(read=False, app=Reach.NO),

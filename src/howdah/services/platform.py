@@ -20,6 +20,7 @@ from howdah.services.activity import Activity
 from howdah.services.added_logins import AddedLogins
 from howdah.services.apps import Apps
 from howdah.services.archiving import LOOK_EVERY_S, SHIP_EVERY_S, Archiving
+from howdah.services.audit import Audit
 from howdah.services.backup_plans import BackupPlans
 from howdah.services.backup_reports import BackupReports
 from howdah.services.backups import Backups
@@ -52,6 +53,8 @@ from howdah.services.rotating_all import RotatingAll
 from howdah.services.rotation_watch import WATCH_EVERY_S, RotationWatch
 from howdah.services.rotations import Rotations
 from howdah.services.schedule import Job, Schedule
+from howdah.services.sending import JOB as SEND_HEADS
+from howdah.services.sending import AuditSending
 from howdah.services.sessions import Sessions
 from howdah.services.sizes import Sizes
 from howdah.services.storage import Storage
@@ -87,6 +90,8 @@ class Platform:
     tables: Tables
     tokens: Tokens
     operations: Operations
+    audit: Audit
+    sending: AuditSending
     activity: Activity
     pool: Pool
     coverage: Coverage
@@ -134,6 +139,8 @@ class Platform:
         )
         self._core = core
         self.operations = Operations(self.store)
+        self.audit = Audit(core, self.operations)
+        self.sending = AuditSending(core, self.operations, self.audit)
         # Another howdah that looks after the same adopted server has sessions of another name there.
         self.instances = Instances(core, self.operations, self._embedded, f"howdah {identifier}")
         self.pool = Pool(core, self._embedded.settings.prepared)
@@ -227,6 +234,7 @@ class Platform:
             # At a start, a purge may have been cut short.
             Job("app.purge", "delete dropped apps past their deadline", 3600, self.drops.purge_due, each_start=True),
             Job("refusal.settle", "put counts of refusals on the audit trail", 10, self.tokens.settle_refusals),
+            Job(SEND_HEADS, "send the audit trail's head off", 3600, self.sending.send, first_s=5, each_start=True),
             Job("activity.sample", "note who is active", 10, self.activity.sample),
             Job("size.refresh", "look at the sizes of databases", 10, self._sizes.refresh),
             Job("limit.enforce", "end what is over its time", ENFORCE_EVERY_S, self.enforcing.enforce),
