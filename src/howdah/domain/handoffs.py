@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import os
 import re
 import secrets
 from dataclasses import dataclass, field
@@ -36,7 +35,7 @@ def digest(token: str) -> bytes | None:
 
 def seal(passphrase: str) -> tuple[bytes, bytes]:
     """A salt, and what is kept of a passphrase."""
-    salt = os.urandom(16)
+    salt = secrets.token_bytes(16)
     return salt, hashlib.scrypt(passphrase.encode(), salt=salt, maxmem=64 * 1024 * 1024, **_SCRYPT)
 
 
