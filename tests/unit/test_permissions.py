@@ -42,6 +42,12 @@ CHANGES = {
     Permission.SESSION_OPEN,
     Permission.SESSION_RENEW,
     Permission.SESSION_END,
+    Permission.TEAM_CREATE,
+    Permission.TEAM_CHANGE,
+    Permission.TEAM_REMOVE,
+    Permission.TEAM_GIVE,
+    Permission.MEMBER_ADD,
+    Permission.MEMBER_REMOVE,
     Permission.TOKEN_CREATE,
     Permission.TOKEN_REVOKE,
     Permission.INSTANCE_ADD,
@@ -102,6 +108,13 @@ PLATFORM = {
     Permission.PROVE,
     Permission.PROOF_SHOW,
     Permission.LOGIN_ROTATE_ALL,
+    Permission.TEAM_CREATE,
+    Permission.TEAM_LIST,
+    Permission.TEAM_CHANGE,
+    Permission.TEAM_REMOVE,
+    Permission.TEAM_GIVE,
+    Permission.MEMBER_ADD,
+    Permission.MEMBER_REMOVE,
 }
 # Whoever knocks: one says whether howdah is well, the other wants a link's own secret.
 ANYBODY = {Permission.HEALTH, Permission.HANDOFF_OPEN}
@@ -116,7 +129,7 @@ def test_the_table(permission: Permission) -> None:
     own, others = decide(MINE, permission, "mine"), decide(MINE, permission, "theirs")
     if permission in PLATFORM:
         assert (own, others) == (Verdict.FORBIDDEN, Verdict.FORBIDDEN)
-    elif permission in (*ANYBODY, Permission.SCHEMA):
+    elif permission in (*ANYBODY, Permission.SCHEMA, Permission.WHOAMI):
         assert (own, others) == (Verdict.GRANTED, Verdict.GRANTED)
     else:
         assert (own, others) == (Verdict.GRANTED, Verdict.HIDDEN)

@@ -30,6 +30,7 @@ from howdah.api import (
     schema,
     sessions,
     tables,
+    teams,
     tokens,
 )
 from howdah.api.permission import check_permissions
@@ -59,6 +60,7 @@ _NOUNS = (
     sessions,
     operations,
     schedule,
+    teams,
     tokens,
     audit,
 )

@@ -26,6 +26,7 @@ class NewApp(BaseModel):
     app: NewAppName = Field(description=RULE, examples=["myapp"])
     instance: Text | None = Field(None, max_length=80, description="Where it is made; default: howdah's own server")
     databases: Purposes = []
+    team: Text | None = Field(None, max_length=40, description="Whose it is; a member's own team by itself")
 
 
 @router.post("", status_code=201, responses=problems(404, 409))
@@ -40,7 +41,8 @@ def create_app(
 
     The URLs carry new passwords and are shown this once.
     """
-    created = platform.apps.create(new.app, asking.actor, key, instance=new.instance, purposes=new.databases)
+    with platform.teams.creating(new.app, new.team, new.instance, asking.caller):
+        created = platform.apps.create(new.app, asking.actor, key, instance=new.instance, purposes=new.databases)
     # Runs when the answer has been sent: until then a repeated create mints again.
     after.add_task(platform.apps.delivered, created)
     return created
@@ -48,8 +50,10 @@ def create_app(
 
 @router.get("", responses=problems())
 def list_apps(platform: PlatformDependency, asking: Annotated[Asking, may(Permission.APP_LIST)]) -> list[AppSummary]:
-    """Every app, oldest first; with a token of one app, that one."""
-    return platform.apps.list(asking.only)
+    """Every app, oldest first; of one app's token that one, of a member's those of their teams."""
+    if asking.only is None:
+        return platform.apps.list()
+    return [each for app in asking.about(None) for each in platform.apps.list(app)]
 
 
 @router.get("/{app}", responses=problems(404), dependencies=[may(Permission.APP_SHOW)])

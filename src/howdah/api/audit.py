@@ -56,17 +56,16 @@ def list_events(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
 ) -> list[EventView]:
     """The newest events that fit, oldest first."""
-    asking.about(app)
-    return platform.audit.list(
-        app=app,
-        only=asking.only,
-        since=since,
-        until=until,
-        actor=actor,
-        action=action,
-        result=result,
-        limit=limit,
-    )
+    asking.check(app)
+    found = [
+        event
+        for only in ([None] if asking.only is None else sorted(asking.only))
+        if only is None or app in (None, only)
+        for event in platform.audit.list(
+            app=app, only=only, since=since, until=until, actor=actor, action=action, result=result, limit=limit
+        )
+    ]
+    return sorted(found, key=lambda event: event.seq)[-limit:]
 
 
 @router.get("/head", responses=problems(409), dependencies=[may(Permission.AUDIT_VERIFY)])

@@ -23,4 +23,10 @@ def show_drift(
     ] = False,
 ) -> DriftReport:
     """Which apps aren't as wanted, and the statements that `repair` would run."""
-    return platform.drift.report(asking.about(app), fresh=fresh)
+    reports = [platform.drift.report(each, fresh=fresh) for each in asking.about(app)]
+    return DriftReport(
+        apps=[found for report in reports for found in report.apps],
+        checked=sum(report.checked for report in reports),
+        looked_into=sum(report.looked_into for report in reports),
+        unreachable=sorted({name for report in reports for name in report.unreachable}),
+    )

@@ -82,10 +82,10 @@ def show_instance(
     platform: PlatformDependency,
     asking: Annotated[Asking, may(Permission.INSTANCE_SHOW)],
 ) -> InstanceInfo:
-    """One instance, as its server says now. A token of one app learns how to reach its own, and no more."""
+    """One instance, as its server says now. Who may know of some apps learns how to reach theirs, and no more."""
     if asking.only is None:
         return platform.instances.show(instance)
-    if platform.apps.instance_of(asking.only) != instance:
+    if instance not in {platform.apps.instance_of(app) for app in asking.only}:
         asking.found(None, instance, instance_not_found(instance))
     return platform.instances.show(instance).for_an_app()
 

@@ -54,6 +54,7 @@ def change_limits(
 ) -> LimitsView:
     """Change them; new sessions have them at once, and what is over its time is ended."""
     given = wanted.model_dump(exclude_none=True)
+    platform.teams.check_limits(app, asking.caller, given)
     return platform.limits.change(
         app,
         asking.actor,

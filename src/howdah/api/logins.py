@@ -26,7 +26,7 @@ def list_logins(
     app: Annotated[Text | None, Query()] = None,
 ) -> list[LoginView]:
     """Every role that can log in, or those of one app."""
-    return platform.logins.list(asking.about(app))
+    return [login for each in asking.about(app) for login in platform.logins.list(each)]
 
 
 @router.post("/apps/{app}/password", responses=problems(404, 409))

@@ -22,7 +22,8 @@ def list_operations(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[OperationView]:
     """The newest operations first."""
-    return platform.operations.list(asking.about(app), limit)
+    found = [operation for each in asking.about(app) for operation in platform.operations.list(each, limit)]
+    return sorted(found, key=lambda operation: operation.started_at, reverse=True)[:limit]
 
 
 @router.get("/{operation}", responses=problems(404))

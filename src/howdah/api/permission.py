@@ -29,27 +29,40 @@ class Asking:
         return self.caller.actor
 
     @property
-    def only(self) -> str | None:
-        """The one app that the answer may be about; None: all of them."""
-        return self.caller.scope.app
+    def only(self) -> frozenset[str] | None:
+        """The apps that the answer may be about; None: all of them."""
+        return self.caller.scope.apps
 
-    def about(self, app: str | None) -> str | None:
-        """The app to answer about, from a query or a body: the one asked for, else the scope's own, else all.
+    def check(self, app: str | None) -> None:
+        """Ask for the route's permission on an app that the query or the body names.
 
         Raises HowdahError `app_not_found` where it is none of the caller's.
         """
         if app is not None:
             self.platform.tokens.authorize(self.caller, self.permission, app, self.request)
-        return app if app is not None else self.only
 
-    def must(self, permission: Permission) -> None:
-        """Ask for another permission besides the route's. Raises HowdahError `scope_too_small`."""
-        self.platform.tokens.authorize(self.caller, permission, None, self.request)
+    def about(self, app: str | None) -> list[str | None]:
+        """The apps to answer about, one by one: the one asked for, else each of the caller's own; None for all.
+
+        Raises HowdahError `app_not_found` where it is none of the caller's.
+        """
+        self.check(app)
+        if app is not None:
+            return [app]
+        return [None] if self.only is None else [*sorted(self.only)]
+
+    def must(self, permission: Permission, app: str | None = None) -> None:
+        """Ask for another permission besides the route's. Raises HowdahError `scope_too_small`, `app_not_found`."""
+        self.platform.tokens.authorize(self.caller, permission, app, self.request)
 
     def found(self, app: str | None, object: str, missing: HowdahError) -> None:
-        """Raise `missing` unless a thing that was found is an app's that the caller may know of."""
-        if self.only is not None and app != self.only:
+        """Raise `missing` unless a thing that was found is an app's that the caller may know of.
+
+        And HowdahError `scope_too_small` where they may not do this to it.
+        """
+        if self.only is not None and app not in self.only:
             raise self.platform.tokens.refuse_hidden(self.caller, self.permission, object, missing)
+        self.check(app)
 
 
 class May:

@@ -45,12 +45,13 @@ def plan(
 ) -> PlannedApp:
     """The statements that a change would run now; secrets are masked."""
     if request.change == "repair":
-        asking.about(request.app)
+        asking.check(request.app)
         return platform.repairs.plan(request.app)
     if request.change == "create":
         asking.must(Permission.APP_CREATE)
+        platform.teams.check_new(request.app, request.instance, asking.caller)
         return platform.apps.plan_create(request.app, instance=request.instance, purposes=request.databases)
-    asking.must(_PERMISSIONS[request.change])
+    asking.must(_PERMISSIONS[request.change], request.app)
     if request.change == "rename":
         return platform.renames.plan(request.app, request.name or "", new_urls=request.new_urls)
     return platform.drops.plan(request.app, request.change)

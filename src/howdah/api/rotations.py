@@ -74,7 +74,7 @@ def rotation_status(
     app: Annotated[Text | None, Query()] = None,
 ) -> list[RotationView]:
     """The newest rotation of every login, and what was seen of both since."""
-    return platform.rotations.status(asking.about(app))
+    return [rotation for each in asking.about(app) for rotation in platform.rotations.status(each)]
 
 
 @router.post("/apps/{app}/rotations/finish", responses=problems(404, 409))

@@ -11,6 +11,7 @@ from howdah.api.permission import Asking, may
 from howdah.api.problems import problems
 from howdah.domain import tokens as minting
 from howdah.domain.permissions import Permission
+from howdah.domain.teams import PERSON_PATTERN
 from howdah.domain.views import CreatedToken, TokenView
 
 router = APIRouter(prefix="/tokens", tags=["tokens"])
@@ -22,9 +23,9 @@ _SHORTEST, _LONGEST, _DEFAULT = (
 
 class NewToken(BaseModel):
     name: Annotated[Text, as_pattern(minting.NAME_PATTERN, 40)] = Field(description=minting.RULE, examples=["ci"])
-    scope: Annotated[Text, as_pattern(f"^(admin|read|app:{APP_PATTERN[1:-1]})$", 44)] = Field(
-        description="admin, read, or app:NAME", examples=["read", "app:myapp"]
-    )
+    scope: Annotated[
+        Text, as_pattern(f"^(admin|read|app:{APP_PATTERN[1:-1]}|member:{PERSON_PATTERN[1:-1]})$", 200)
+    ] = Field(description="admin, read, app:NAME, or member:PERSON", examples=["read", "app:myapp", "member:ana"])
     lifetime_s: int | None = Field(
         _DEFAULT, ge=_SHORTEST, le=_LONGEST, description="Seconds until it expires; null: when it is revoked"
     )

@@ -46,6 +46,7 @@ Examples:
 @click.argument("app")
 @env_option
 @instance_option()
+@click.option("--team", metavar="TEAM", help="Whose it is.  [default: your own team's, if you are in one]")
 @click.option("--test-db", is_flag=True, help="Also a database for tests, with a login of its own.")
 @click.option("--shadow-db", is_flag=True, help="Also a shadow database, as Prisma's migrations want one.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, one SQL statement a line, and change nothing.")
@@ -56,6 +57,7 @@ def create(
     app: str,
     env: Path | None,
     instance: str | None,
+    team: str | None,
     test_db: bool,
     shadow_db: bool,
     dry_run: bool,
@@ -75,7 +77,7 @@ def create(
     with env_file(env) as target:
         refuse_to_lose(client, app, target)
         try:
-            answer = with_urls(client, client.post("/apps", wanted))
+            answer = with_urls(client, client.post("/apps", wanted if team is None else {**wanted, "team": team}))
         except KeyboardInterrupt:
             say(f"howdah may go on creating {app}. `{here.command(f'password {app}')}` mints a URL for it.")
             raise

@@ -53,7 +53,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "redeem": "handoffs.redeem",
     },
     "Other servers": {"instance": "instances.instance"},
-    "From elsewhere": {"token": "tokens.token"},
+    "Who may ask": {"token": "tokens.token", "team": "teams.team", "whoami": "teams.whoami"},
     "howdah's work": {"operations": "operations.operations", "schedule": "schedule.schedule", "audit": "audit.audit"},
 }
 _PLACES = {name: place for commands in SECTIONS.values() for name, place in commands.items()}

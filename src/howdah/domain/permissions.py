@@ -17,18 +17,44 @@ class ScopeKind(StrEnum):
     ADMIN = "admin"
     READ = "read"
     APP = "app"
+    MEMBER = "member"
     NONE = "none"
+
+
+class Role(StrEnum):
+    """What a person is in a team; each may what the one before may."""
+
+    VIEWER = "viewer"
+    DEVELOPER = "developer"
+    OWNER = "owner"
+
+    def covers(self, other: "Role") -> bool:
+        """Whether who is this may what `other` may."""
+        order = list(Role)
+        return order.index(self) >= order.index(other)
 
 
 @dataclass(frozen=True)
 class Scope:
-    """`app` is set for ScopeKind.APP alone."""
+    """`app` is set for ScopeKind.APP alone; a member's `teams` and `roles` say what they are in each, on each app."""
 
     kind: ScopeKind
     app: str | None = None
+    person: str | None = None
+    teams: tuple[tuple[str, Role], ...] = ()
+    roles: tuple[tuple[str, Role], ...] = ()
 
     def __str__(self) -> str:
+        if self.kind is ScopeKind.MEMBER:
+            return f"member:{self.person}"
         return f"app:{self.app}" if self.kind is ScopeKind.APP else str(self.kind)
+
+    @property
+    def apps(self) -> frozenset[str] | None:
+        """The apps that whoever has it may know of; None: all."""
+        if self.kind is ScopeKind.MEMBER:
+            return frozenset(app for app, _ in self.roles)
+        return frozenset([self.app]) if self.app is not None else None
 
 
 ADMIN = Scope(ScopeKind.ADMIN)
@@ -37,13 +63,17 @@ NOBODY = Scope(ScopeKind.NONE)
 
 
 def parse_scope(text: str) -> Scope:
-    """`admin`, `read` or `app:NAME`; raises HowdahError `invalid_input`, `invalid_name`."""
+    """`admin`, `read`, `app:NAME` or `member:PERSON`; raises HowdahError `invalid_input`, `invalid_name`."""
     kind, colon, app = text.partition(":")
+    if kind == ScopeKind.MEMBER and colon:
+        return Scope(ScopeKind.MEMBER, person=app)
     if kind == ScopeKind.APP and colon:
         return Scope(ScopeKind.APP, check_app_name(app))
     if not colon and kind in (ScopeKind.ADMIN, ScopeKind.READ):
         return Scope(ScopeKind(kind))
-    raise HowdahError("invalid_input", "that is no scope of a token", hint="A scope is admin, read or app:NAME.")
+    raise HowdahError(
+        "invalid_input", "that is no scope of a token", hint="A scope is admin, read, app:NAME or member:PERSON."
+    )
 
 
 @dataclass(frozen=True)
@@ -124,6 +154,14 @@ class Permission(StrEnum):
     OPERATION_LIST = "operation.list"
     OPERATION_SHOW = "operation.show"
     SCHEDULE_LIST = "schedule.list"
+    TEAM_CREATE = "team.create"
+    TEAM_LIST = "team.list"
+    TEAM_CHANGE = "team.change"
+    TEAM_REMOVE = "team.remove"
+    TEAM_GIVE = "team.give"
+    MEMBER_ADD = "member.add"
+    MEMBER_REMOVE = "member.remove"
+    WHOAMI = "whoami.show"
     TOKEN_CREATE = "token.create"  # noqa: S105
     TOKEN_LIST = "token.list"  # noqa: S105
     TOKEN_REVOKE = "token.revoke"  # noqa: S105
@@ -216,9 +254,79 @@ _TABLE: dict[Permission, _Row] = {
     Permission.OPERATION_LIST: _Row(read=True, app=Reach.NARROWED),
     Permission.OPERATION_SHOW: _Row(read=True, app=Reach.NARROWED),
     Permission.SCHEDULE_LIST: _Row(read=True, app=Reach.NO),
+    Permission.TEAM_CREATE: _Row(read=False, app=Reach.NO),
+    Permission.TEAM_LIST: _Row(read=True, app=Reach.NO),
+    Permission.TEAM_CHANGE: _Row(read=False, app=Reach.NO),
+    Permission.TEAM_REMOVE: _Row(read=False, app=Reach.NO),
+    Permission.TEAM_GIVE: _Row(read=False, app=Reach.NO),
+    Permission.MEMBER_ADD: _Row(read=False, app=Reach.NO),
+    Permission.MEMBER_REMOVE: _Row(read=False, app=Reach.NO),
+    Permission.WHOAMI: _Row(read=True, app=Reach.YES),
     Permission.TOKEN_CREATE: _Row(read=False, app=Reach.NO),
     Permission.TOKEN_LIST: _Row(read=True, app=Reach.NO),
     Permission.TOKEN_REVOKE: _Row(read=False, app=Reach.NO),
+}
+
+
+# The least role that has a permission on an app of the person's own team; what isn't named, no member has. Where a
+# route names no app, its answer is narrowed to theirs, or the service asks whose the team is.
+_MEMBERS: dict[Permission, Role] = {
+    **dict.fromkeys(
+        (
+            Permission.INSTANCE_SHOW,
+            Permission.APP_LIST,
+            Permission.APP_SHOW,
+            Permission.DRIFT_SHOW,
+            Permission.EXECUTE_LIST,
+            Permission.EXTENSION_LIST,
+            Permission.LIMITS_SHOW,
+            Permission.MARK_LIST,
+            Permission.TABLE_LIST,
+            Permission.LOGIN_LIST,
+            Permission.ROTATION_LIST,
+            Permission.HANDOFF_LIST,
+            Permission.OPERATION_LIST,
+            Permission.OPERATION_SHOW,
+            Permission.AUDIT_LIST,
+            Permission.TEAM_LIST,
+        ),
+        Role.VIEWER,
+    ),
+    **dict.fromkeys(
+        (
+            Permission.EXECUTE_GRANT,
+            Permission.MARK_ADD,
+            Permission.PLAN,
+            Permission.LOGIN_PASSWORD,
+            Permission.LOGIN_ROTATE,
+            Permission.LOGIN_RETIRE,
+            Permission.LOGIN_REOPEN,
+            Permission.SESSION_OPEN,
+            Permission.SESSION_RENEW,
+            Permission.SESSION_END,
+        ),
+        Role.DEVELOPER,
+    ),
+    **dict.fromkeys(
+        (
+            Permission.APP_CREATE,
+            Permission.APP_REPAIR,
+            Permission.APP_DROP,
+            Permission.APP_UNDROP,
+            Permission.APP_DUMP,
+            Permission.EXTENSION_ENABLE,
+            Permission.LIMITS_CHANGE,
+            Permission.LOGIN_ADD,
+            Permission.LOGIN_REVOKE,
+            Permission.LOGIN_ENABLE,
+            Permission.LOGIN_SCHEDULE,
+            Permission.HANDOFF_CREATE,
+            Permission.HANDOFF_REVOKE,
+            Permission.MEMBER_ADD,
+            Permission.MEMBER_REMOVE,
+        ),
+        Role.OWNER,
+    ),
 }
 
 
@@ -242,9 +350,25 @@ def decide(scope: Scope, permission: Permission, app: str | None = None) -> Verd
         return Verdict.GRANTED
     if scope.kind is ScopeKind.READ:
         return Verdict.GRANTED if row.read else Verdict.FORBIDDEN
+    if scope.kind is ScopeKind.MEMBER:
+        return _decide_for_member(scope, permission, app)
     if scope.kind is not ScopeKind.APP or row.app is Reach.NO:
         return Verdict.FORBIDDEN
     if app is None:
         # Without a name there is nothing to hold against the scope: only what is narrowed may go on.
         return Verdict.FORBIDDEN if row.app is Reach.OWN else Verdict.GRANTED
     return Verdict.GRANTED if row.app is Reach.YES or app == scope.app else Verdict.HIDDEN
+
+
+def _decide_for_member(scope: Scope, permission: Permission, app: str | None) -> Verdict:
+    if _TABLE[permission].app is Reach.YES:
+        return Verdict.GRANTED
+    least = _MEMBERS.get(permission)
+    if app is not None:
+        role = dict(scope.roles).get(app)
+        if role is None:
+            return Verdict.HIDDEN
+        return Verdict.GRANTED if least is not None and role.covers(least) else Verdict.FORBIDDEN
+    if least is None or names_its_app(permission):
+        return Verdict.FORBIDDEN
+    return Verdict.GRANTED if any(role.covers(least) for _, role in scope.teams) else Verdict.FORBIDDEN

@@ -60,6 +60,7 @@ from howdah.services.sizes import Sizes
 from howdah.services.storage import Storage
 from howdah.services.tables import Tables
 from howdah.services.taking_over import TakingOver
+from howdah.services.teams import Teams
 from howdah.services.tokens import Tokens
 from howdah.store import instances as instance_store
 from howdah.store.database import AUDIT_ROLE, STORE_DATABASE, Store
@@ -89,6 +90,7 @@ class Platform:
     sessions: Sessions
     tables: Tables
     tokens: Tokens
+    teams: Teams
     operations: Operations
     audit: Audit
     sending: AuditSending
@@ -169,6 +171,7 @@ class Platform:
         self.rotation_watch = RotationWatch(core, self.operations, self.rotations, self._embedded)
         self.tables = Tables(core)
         self.tokens = Tokens(core)
+        self.teams = Teams(core, self.operations, self.tokens)
         self.handoffs = Handoffs(
             core, self.operations, self.logins, self.rotations, self.added_logins, self.tokens.refusals
         )

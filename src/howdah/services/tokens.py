@@ -4,16 +4,19 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from howdah.domain import tokens as minting
 from howdah.domain.errors import HowdahError, TooManyFailures
-from howdah.domain.permissions import Caller, Permission, Verdict, decide, parse_scope
+from howdah.domain.permissions import Caller, Permission, Scope, Verdict, decide, parse_scope
+from howdah.domain.teams import check_person
 from howdah.domain.views import CreatedToken, TokenView
 from howdah.services.core import Core
 from howdah.services.refusals import Refusals
 from howdah.store import audit
+from howdah.store import teams as team_store
 from howdah.store import tokens as token_store
 from howdah.store.apps import app_not_found
 from howdah.store.tokens import TokenRecord
@@ -43,6 +46,8 @@ class Tokens:
         reach = parse_scope(scope)
         if reach.app is not None:
             self._core.app(reach.app)
+        if reach.person is not None:
+            self._check_member(reach.person)
         token = minting.mint()
         hash = minting.digest(token)
         assert hash is not None
@@ -112,7 +117,7 @@ class Tokens:
             self._accepted.move_to_end(hash)
             if len(self._accepted) > _REMEMBERED:
                 self._accepted.popitem(last=False)
-        return Caller(_actor(record), record.reach, remote=True, address=address)
+        return Caller(_actor(record), self._reach(record), remote=True, address=address)
 
     def refuse_plaintext(self, address: str, request: str) -> HowdahError:
         """The refusal of a client that comes past the reverse proxy, unencrypted."""
@@ -165,6 +170,25 @@ class Tokens:
     def _refused(self, error: HowdahError, address: str, actor: str, request: str) -> HowdahError:
         self._refusals.record(error, address=address, actor=actor, action="token.use", object=request)
         return error
+
+    def _reach(self, record: TokenRecord) -> Scope:
+        """What a token reaches now: who left a team a moment ago has nothing of it any more."""
+        reach = record.reach
+        if reach.person is None:
+            return reach
+        with self._core.store.connect() as stored:
+            teams, roles = team_store.reach_of(stored, reach.person)
+        return replace(reach, teams=tuple(teams.items()), roles=tuple(roles.items()))
+
+    def _check_member(self, person: str) -> None:
+        check_person(person)
+        with self._core.store.connect() as stored:
+            if not team_store.list_members(stored, person=person):
+                raise HowdahError(
+                    "member_not_found",
+                    f'"{person}" is in no team',
+                    hint=f"`howdah team add-member TEAM {person} --role developer` takes them into one.",
+                )
 
     def _find(self, hash: bytes) -> TokenRecord | None:
         with self._core.store.connect() as stored:

@@ -27,10 +27,12 @@ class TokenRecord:
     revoked: bool
     expired: bool
     stale: bool
+    person: str | None = None
 
     @property
     def reach(self) -> Scope:
-        return Scope(ScopeKind(self.scope), self.app)
+        """What it is on record for; which apps a member's reaches, their teams say."""
+        return Scope(ScopeKind(self.scope), self.app, self.person)
 
 
 def add_token(
@@ -48,6 +50,7 @@ def add_token(
         "hash": hash,
         "scope": scope.kind,
         "app": scope.app,
+        "person": scope.person,
         "created_by": created_by,
         "lifetime": lifetime,
         "key": key,
