@@ -36,8 +36,8 @@ def show_logins(logins: Sequence[dict[str, Any]], *, with_app: bool) -> None:
     """The table of logins, for `logins` and for `info`."""
     attributes = any(login["attributes"] for login in logins)
     valid_until = any(login["valid_until"] for login in logins)
-    states = any(login["state"] != "open" for login in logins)
-    reasons = any(login["reason"] for login in logins)
+    states = any(login.get("state", "open") != "open" for login in logins)
+    reasons = any(login.get("reason") for login in logins)
     elsewhere = with_app and any(login["instance"] != logins[0]["instance"] for login in logins)
     columns = [
         Column("LOGIN"),
@@ -63,8 +63,8 @@ def show_logins(logins: Sequence[dict[str, Any]], *, with_app: bool) -> None:
             share(login["open_sessions"], login["connection_limit"]),
             _password_state(login),
             *([when(login["valid_until"])] if valid_until else []),
-            *([login["state"]] if states else []),
-            *([login["reason"] or "-"] if reasons else []),
+            *([login.get("state", "open")] if states else []),
+            *([login.get("reason") or "-"] if reasons else []),
         ]
         for login in logins
     ]
