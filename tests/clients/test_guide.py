@@ -95,7 +95,7 @@ def walk(project: Project) -> Walk:
 def test_all_of_it_runs(walk: Walk) -> None:
     programs = {f"{name}.{kind}" for name in ("db", "crud", "transaction", "transfer") for kind in ("mjs", "py")}
     assert set(walk.files) == programs | {".env", "schema.sql", "report.sql", "extensions.sql"}
-    assert len(walk.ran) == 13
+    assert len(walk.ran) == 14
     for command, done in walk.ran.items():
         said = "" if command.startswith(("howdah password", "howdah dump")) else done.stderr
         assert (done.returncode, said) == (0, ""), f"{command}{done.stdout}{done.stderr}"

@@ -217,6 +217,6 @@ def _can_log_in(platform: Platform, login: str) -> bool:
 def _events(platform: Platform, action: str) -> list[tuple[str, dict[str, str]]]:
     with platform.store.connect() as stored:
         return stored.execute(
-            "SELECT actor, detail FROM howdah.audit_events WHERE action = %s AND phase = 'finished' ORDER BY id",
+            "SELECT actor, detail FROM howdah.audit_events WHERE action = %s AND phase = 'finished' ORDER BY seq",
             [action],
         ).fetchall()

@@ -33,6 +33,9 @@ def branched_off(server: EmbeddedServer) -> Platform:
     custom.write_text(f"{before}restore_command = 'false'\n")
     server.start(quiet)
     custom.write_text(before)
+    # It lets sessions in before it is done with that.
+    with psycopg.connect(f"{server.conninfo()} dbname=postgres") as session:
+        until(lambda: session.execute("SELECT NOT pg_is_in_recovery()").fetchone() == (True,))
     platform = Platform(server.home, server)
     platform.open(quiet)
     return platform
