@@ -37,10 +37,12 @@ class Place:
 
 
 def places(client: Client, app: str) -> list[Place]:
-    """The way of each of the app's own logins, in their order: the owner's is the first."""
+    """The way of each of the app's logins: the owner's first, added ones after its own, last those about to go."""
     info = client.get(url_path("apps", app))
     instance = client.get(url_path("instances", info["instance"]))
     details: dict[str, dict[str, Any]] = {each["login"]: each for each in info["login_details"]}
+    logins = [login for login in info["logins"] if login in details]
+    logins.sort(key=lambda login: (details[login].get("state") == "retiring", bool(details[login].get("label"))))
     return [
         Place(
             app=info["app"],
@@ -53,8 +55,7 @@ def places(client: Client, app: str) -> list[Place]:
             limit=details[login]["connection_limit"],
             purpose=details[login]["purpose"],
         )
-        for login in info["logins"]
-        if login in details
+        for login in logins
     ]
 
 

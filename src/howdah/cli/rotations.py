@@ -175,10 +175,7 @@ def rotate_all(ctx: click.Context, grace: str | None, now: bool, to: Path | None
         _private(to)
     answer = here.client().post("/rotations", {"grace_s": _seconds(grace), "now": now})
     if to is not None:
-        for each in answer["apps"]:
-            if each["logins"]:
-                with EnvFile(to / f"{each['app']}.env") as target:
-                    target.set(assignments(each["logins"]))
+        _store(answer, to)
     if output == "json":
         show_json(answer)
     else:
@@ -193,6 +190,26 @@ def rotate_all(ctx: click.Context, grace: str | None, now: bool, to: Path | None
         say(f"Their URLs are in {to}, one file for each app.")
     if answer["failed"]:
         ctx.exit(1)
+
+
+def _store(answer: dict[str, Any], folder: Path) -> None:
+    """Write each app's URLs into a file; those that can't be written go to standard output, nobody has them else."""
+    left: list[dict[str, Any]] = []
+    for each in answer["apps"]:
+        try:
+            if each["logins"]:
+                with EnvFile(folder / f"{each['app']}.env") as target:
+                    target.set(assignments(each["logins"]))
+        except HowdahError:
+            left.append(each)
+    if left:
+        show_json(left)
+        names = ", ".join(each["app"] for each in left)
+        raise HowdahError(
+            "env_file",
+            f"the URLs of {names} couldn't be written to {folder}",
+            hint="They are on standard output, this once: keep it.",
+        )
 
 
 def _private(folder: Path) -> None:
