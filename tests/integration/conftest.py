@@ -52,6 +52,18 @@ def platform(shared_platform: Platform) -> Iterator[Platform]:
             if record.dropped_at is None:
                 shared_platform.drops.drop(record.name, record.name, "test")
             shared_platform.drops.purge(record.name, record.name, "test", force=True)
+    # A database of nobody's would be a hole to a later module's proof.
+    with shared_platform._core.instance("home").session() as server:
+        known = [database.name for record in shared_platform._core.apps() for database in record.databases]
+        strays = server.execute(
+            """SELECT format('DROP DATABASE %%I WITH (FORCE)', datname) FROM pg_database
+                WHERE datname <> ALL (%s) AND datname NOT LIKE 'howdah%%' AND datname NOT LIKE 'template_'
+                  AND datname <> 'postgres' AND datallowconn""",
+            [known],
+        ).fetchall()
+        for (drop,) in strays:
+            with suppress(psycopg.Error):
+                server.execute(drop.encode())
     # What a test spoiled beyond that is taken away by force: to others it would be drift.
     for record in shared_platform._core.apps():
         with shared_platform.store.connect() as stored, shared_platform._core.instance("home").session() as server:
