@@ -87,6 +87,8 @@ def walk(project: Project) -> Walk:
                 with psycopg.connect(walk.urls()["DATABASE_URL"]) as connection:
                     connection.execute("DROP TABLE transfers; UPDATE accounts SET balance = 0")
             walk.run(code)
+    # The login that the page began with is the one in use again.
+    project.howdah.run("rotate", project.app.name, "--now", "--env", str(project.folder / ".env"))
     urls = walk.urls()
     project.app = replace(project.app, url=urls["DATABASE_URL"], readonly_url=urls["DATABASE_URL_READONLY"])
     return walk

@@ -29,7 +29,8 @@ def own(server: ForeignServer) -> Iterator[Howdah]:
 
 
 def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
+    # A backup that is being taken ends first; looks are a minute apart.
+    deadline = time.monotonic() + 180
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.1)

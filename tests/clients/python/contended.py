@@ -12,7 +12,8 @@ tries = []
 
 def count(connection):
     tries.append(1)
-    (n,) = connection.execute("SELECT n FROM counted_by_python").fetchone()
+    # Long enough that others read the same number meanwhile, on a busy machine too.
+    (n,) = connection.execute("SELECT n FROM counted_by_python, pg_sleep(0.02)").fetchone()
     connection.execute("UPDATE counted_by_python SET n = %s", [n + 1])
 
 
