@@ -29,8 +29,7 @@ def own(server: ForeignServer) -> Iterator[Howdah]:
 
 
 def until(true: Callable[[], object]) -> None:
-    # A backup that is being taken ends first; looks are a minute apart.
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.1)

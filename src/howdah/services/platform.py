@@ -246,7 +246,14 @@ class Platform:
             Job("restore.purge", "delete databases that restores in place left", 3600, self.replacing.purge_due),
             Job("wal.ship", "store archived WAL in the repository", SHIP_EVERY_S, self.coverage.ship),
             Job("wal.look", "look for holes in the archived WAL", LOOK_EVERY_S, self._look_at_wal, first_s=5),
-            Job("backup.cover", "look which adopted instances can be backed up", 60, self.coverage.look, first_s=2),
+            Job(
+                "backup.cover",
+                "look which adopted instances can be backed up",
+                60,
+                self.coverage.look,
+                first_s=2,
+                each_start=True,
+            ),
             # Not at once: a first start has enough to do, and a test server is gone by then.
             Job("backup.take", "take a backup, when one is due", 900, self.coverage.take_due, first_s=600),
             Job("dump.keep", "dump apps that are on other servers", 900, self.kept_dumps.take_due, first_s=660),
